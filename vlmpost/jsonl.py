@@ -1,0 +1,103 @@
+"""JSONL and JSON files: read with line numbers, appended whole lines at a time, replaced atomically.
+
+What is written can be read by anything; what is read is checked by the caller.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from vlmpost.errors import DataError, RunError
+
+Row = dict[str, object]
+
+
+def read(path: Path | str, *, torn_tail: bool = False) -> Iterator[tuple[int, Row]]:
+    """Yields (line number from 1, object) for each line that is not blank.
+
+    Args:
+        path: A UTF-8 file with one JSON object a line.
+        torn_tail: Whether a last line without its newline that does not parse is left out: a file that a
+            killed process was appending to.
+
+    Raises:
+        DataError: The file cannot be read, or a line is not a JSON object.
+    """
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            for number, line in enumerate(file, start=1):
+                if not line.strip():
+                    continue
+                try:
+                    row = json.loads(line)
+                except json.JSONDecodeError as error:
+                    if torn_tail and not line.endswith("\n"):
+                        return
+                    raise DataError(f"{path}:{number}: not JSON ({error.msg}): {line[:80]!r}. Mend or remove the line.") from None
+                if not isinstance(row, dict):
+                    raise DataError(f"{path}:{number}: expected a JSON object, got {type(row).__name__}.")
+                yield number, row
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 text (byte {error.start}). Save it as UTF-8.") from None
+
+
+def dump(row: Mapping[str, object]) -> str:
+    """One line of JSON, newline included; NaN and infinities become null, since JSON has none."""
+    return json.dumps(_finite(row), ensure_ascii=False, separators=(", ", ": ")) + "\n"
+
+
+def append(path: Path | str, rows: Iterable[Mapping[str, object]]) -> None:
+    """Appends rows in one write, so that a reader never sees half of a batch that fits the pipe.
+
+    Raises:
+        RunError: The disk refuses.
+    """
+    text = "".join(dump(row) for row in rows)
+    try:
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise RunError(f"{path}: cannot be written ({error.strerror}). Free space or choose another --run-dir.") from None
+
+
+def replace_text(path: Path | str, text: str) -> None:
+    """Puts `text` in place of the file at `path` so that every reader sees the old or the new file whole.
+
+    Raises:
+        RunError: The disk refuses; the old file is untouched.
+    """
+    target = Path(path)
+    temporary = None
+    try:
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, target)
+    except OSError as error:
+        if temporary is not None and os.path.exists(temporary):
+            os.unlink(temporary)
+        raise RunError(f"{target}: cannot be written ({error.strerror}). Free space or choose another --run-dir.") from None
+
+
+def replace_json(path: Path | str, value: Mapping[str, object]) -> None:
+    """Like `replace_text`, with indented JSON."""
+    replace_text(path, json.dumps(_finite(value), ensure_ascii=False, indent=2) + "\n")
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, float):
+        return value if value == value and abs(value) != float("inf") else None
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value
