@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 
-
 class ImageSlot(enum.Enum):
     """The place of an image inside a message; slots are filled from `Example.images` in order."""
 

@@ -207,7 +207,10 @@ def draw(logits_BV: torch.Tensor, uniforms_B: torch.Tensor) -> torch.Tensor:
     cumulative_BV = logits_BV.softmax(dim=1).cumsum(dim=1, dtype=torch.float64)
     total_B = cumulative_BV[:, -1]
     if not bool(total_B.isfinite().all()):
-        raise ModelError("The model's logits are not finite (NaN or infinite), so nothing can be sampled. Its weights are broken.")
+        raise ModelError(
+            "The model's logits are not finite (NaN or infinite), so nothing can be sampled: its weights are broken. "
+            "Take another checkpoint, and train with a lower training.learning_rate."
+        )
     below_total_B = torch.nextafter(total_B, torch.zeros_like(total_B))
     target_B = torch.minimum(uniforms_B * total_B, below_total_B)
     return torch.searchsorted(cumulative_BV, target_B[:, None], right=True)[:, 0]
