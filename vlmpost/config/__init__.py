@@ -1,0 +1,1 @@
+"""What a recipe may say, and reading one: `load` is the door, `schema` the language."""

@@ -1,0 +1,127 @@
+"""Faults that need more than one key to see; each looks only at parts that are right by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from pydantic import BaseModel, ValidationError
+
+from vlmpost.config.describe import SCHEMAS, Kind
+from vlmpost.config.hints import trl_key
+from vlmpost.config.schema import AlgorithmConfig, DataConfig, ModelConfig, RewardTermConfig, RlTrainingConfig, SourceConfig
+from vlmpost.config.yaml_text import Fault, Key
+
+_TASK_SPLITS = ("test", "train", "validation")
+_LORA_KEYS = ("lora_alpha", "lora_dropout", "lora_r", "lora_target_modules")
+_STORED_ONLY = ("allow_outside_root", "columns", "image_root")
+
+
+def cross_faults(kind: Kind, data: Mapping[str, object]) -> list[Fault]:
+    """What is wrong between keys, whether or not other parts of the recipe are right."""
+    result: list[Fault] = []
+    sections = {name: _alone(field.annotation, data.get(name, {})) for name, field in SCHEMAS[kind].model_fields.items()}
+    for section in sections.values():
+        if isinstance(section, ModelConfig):
+            result += _model(section)
+        elif isinstance(section, AlgorithmConfig):
+            result += _algorithm(section)
+        elif isinstance(section, RlTrainingConfig):
+            result += _training(section)
+        elif isinstance(section, DataConfig) and kind == "rl" and section.max_length is not None:
+            message = "is for SFT; here use data.max_prompt_length and generation.max_completion_length."
+            result.append(Fault(("data", "max_length"), message))
+    sources = data.get("data", {})
+    if isinstance(sources, Mapping):
+        for part in ("train", "eval"):
+            result += _sources(("data", part), sources.get(part, []))
+    if "rewards" in data:
+        result += _rewards(data["rewards"])
+    trl = data.get("trl", {})
+    if isinstance(trl, Mapping):
+        result += [Fault(("trl", name), wrong) for name in trl if (wrong := trl_key(kind, name)) is not None]
+    return result
+
+
+def _alone(schema: object, value: object) -> BaseModel | None:
+    """`value` as the schema class given, keys it does not know left out; None when it does not fit or the field is no section."""
+    if not (isinstance(schema, type) and issubclass(schema, BaseModel) and isinstance(value, Mapping)):
+        return None
+    try:
+        return schema.model_validate({key: item for key, item in value.items() if key in schema.model_fields}, strict=True)
+    except ValidationError:
+        return None
+
+
+def _model(model: ModelConfig) -> Iterator[Fault]:
+    if model.load_in_4bit and not model.use_peft:
+        yield Fault(("model", "load_in_4bit"), "4-bit weights cannot be trained themselves; add use_peft: true, or leave it out.")
+    if model.load_in_4bit and model.device == "cpu":
+        yield Fault(("model", "load_in_4bit"), "needs a GPU, and model.device is cpu; leave one of them out.")
+    if not model.use_peft:
+        for name in _LORA_KEYS:
+            if name in model.model_fields_set:
+                yield Fault(("model", name), "has no effect without use_peft: true; add that, or leave it out.")
+    low, high = model.image_min_pixels, model.image_max_pixels
+    if low is not None and high is not None and low > high:
+        yield Fault(("model", "image_min_pixels"), f"is above image_max_pixels ({low} > {high}); swap or change them.")
+
+
+def _algorithm(algorithm: AlgorithmConfig) -> Iterator[Fault]:
+    level, loss = algorithm.importance_sampling_level, algorithm.loss_type
+    key = ("algorithm", "importance_sampling_level" if "importance_sampling_level" in algorithm.model_fields_set else "loss_type")
+    if loss == "luspo" and level != "sequence":
+        yield Fault(key, "loss_type luspo needs importance_sampling_level: sequence.")
+    if loss == "vespo" and level != "token":
+        yield Fault(key, "loss_type vespo needs importance_sampling_level: token.")
+    if algorithm.epsilon_high is not None and algorithm.epsilon_high < algorithm.epsilon:
+        message = f"is below epsilon ({algorithm.epsilon_high:g} < {algorithm.epsilon:g}); the upper clip is the wider one."
+        yield Fault(("algorithm", "epsilon_high"), message)
+    if algorithm.delta is not None and algorithm.delta <= 1 + algorithm.epsilon:
+        bound = 1 + algorithm.epsilon
+        yield Fault(("algorithm", "delta"), f"must be above 1 + epsilon ({bound:g}), got {algorithm.delta:g}.")
+
+
+def _training(training: RlTrainingConfig) -> Iterator[Fault]:
+    prompts, parts = training.prompts_per_step, training.num_mini_batches
+    if prompts % parts:
+        choices = [str(number) for number in range(1, prompts + 1) if prompts % number == 0]
+        message = f"prompts_per_step ({prompts}) is not a multiple of it; got {parts}, choose one of {', '.join(choices)}."
+        yield Fault(("training", "num_mini_batches"), message)
+
+
+def _sources(key: Key, sources: object) -> Iterator[Fault]:
+    if not isinstance(sources, list):
+        return
+    for index, item in enumerate(sources):
+        source = _alone(SourceConfig, item)
+        if isinstance(source, SourceConfig):
+            yield from _source((*key, index), source)
+
+
+def _source(key: Key, source: SourceConfig) -> Iterator[Fault]:
+    if (source.task is None) == (source.path is None):
+        both = "both" if source.task is not None else "neither"
+        yield Fault(key, f"give exactly one of `task` (a drawn task) and `path` (stored data); got {both}.")
+        return
+    if source.difficulties is not None:
+        if source.task is None:
+            yield Fault((*key, "difficulties"), "is for drawn tasks only; leave it out with `path`.")
+        elif not source.difficulties or any(not 1 <= level <= 5 for level in source.difficulties):
+            yield Fault((*key, "difficulties"), f"needs numbers from 1 to 5, got {source.difficulties}.")
+    if source.task is None:
+        return
+    if source.num_examples is None:
+        yield Fault(key, "a drawn task has no end: add num_examples.")
+    if source.split not in _TASK_SPLITS:
+        yield Fault((*key, "split"), f"a drawn task has {', '.join(_TASK_SPLITS)}; got {source.split!r}.")
+    for name in _STORED_ONLY:
+        if name in source.model_fields_set:
+            yield Fault((*key, name), "is for stored data only; leave it out with `task`.")
+
+
+def _rewards(terms: object) -> Iterator[Fault]:
+    if not isinstance(terms, list) or not terms:
+        return
+    parsed = [_alone(RewardTermConfig, term) for term in terms]
+    if all(isinstance(term, RewardTermConfig) and term.weight == 0 for term in parsed):
+        yield Fault(("rewards",), "every weight is 0, so every rollout would be worth the same; give one a weight.")

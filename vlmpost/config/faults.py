@@ -1,0 +1,111 @@
+"""The schema's complaints as sentences a recipe's writer understands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from vlmpost.config.describe import SCHEMAS, Kind, section_of, type_text
+from vlmpost.config.hints import near, unknown_key
+from vlmpost.config.yaml_text import Fault, Key, lookup
+
+
+def schema_faults(kind: Kind, data: object, error: ValidationError) -> list[Fault]:
+    """One fault for each place the schema complains about; branches of a union count once."""
+    result: dict[Key, Fault] = {}
+    for details in error.errors(include_url=False):
+        fault = _fault(kind, data, details)
+        result.setdefault(fault.key, fault)
+    return list(result.values())
+
+
+def _fault(kind: Kind, data: object, details: ErrorDetails) -> Fault:
+    location: Key = details["loc"]
+    if details["type"] == "extra_forbidden":
+        return Fault(location, unknown_key(kind, location))
+    if details["type"] == "missing":
+        meaning = meaning_of(kind, location)
+        return Fault(location, f"required, and missing{f' ({meaning})' if meaning else ''}.")
+    key, value = lookup(data, location)
+    return Fault(key, _wrong_value(kind, key, value, details))
+
+
+def _wrong_value(kind: Kind, key: Key, value: object, details: ErrorDetails) -> str:
+    context: Mapping[str, object] = details.get("ctx", {})
+    if details["type"] == "literal_error" and isinstance(value, str):
+        choices = [word.strip("'\" ") for word in str(context["expected"]).replace(" or ", ", ").split(",")]
+        return f"got {value!r}; choose one of {', '.join(sorted(choices))}{near(value, choices) or '.'}"
+    if details["type"] == "too_short":
+        return "needs at least one entry, and has none."
+    expected = expected_at(kind, key)
+    if details["type"] in _TYPE_ERRORS or expected:
+        return f"expected {expected or _TYPE_ERRORS[details['type']]}, got {got(value)}."
+    return f"{details['msg']}; got {got(value)}."
+
+
+_TYPE_ERRORS: Mapping[str, str] = {
+    "bool_type": "true or false",
+    "dict_type": "a mapping",
+    "finite_number": "a finite number",
+    "float_type": "a number",
+    "int_from_float": "a whole number",
+    "int_type": "a whole number",
+    "list_type": "a list",
+    "literal_error": "one of its words",
+    "model_type": "a mapping of keys",
+    "string_type": "text",
+}
+
+
+def expected_at(kind: Kind, key: Key) -> str:
+    """The type that the schema has at `key`, in words; empty where the schema leaves it open."""
+    schema = SCHEMAS[kind]
+    words = "a mapping of keys"
+    for part in key:
+        if isinstance(part, int):
+            words = words.partition(", or null")[0].removeprefix("list of ").removesuffix("s")
+            continue
+        if part not in schema.model_fields:
+            return ""
+        field = schema.model_fields[part]
+        words = type_text(field)
+        inner = section_of(field.annotation)
+        if inner is not None:
+            schema = inner  # type: ignore[assignment]
+    return "a mapping of keys" if words == "section" else words
+
+
+def meaning_of(kind: Kind, key: Key) -> str:
+    """The help text of `key`, without its final period; empty when the schema has none."""
+    schema = SCHEMAS[kind]
+    meaning = ""
+    for part in key:
+        if isinstance(part, int):
+            continue
+        field = schema.model_fields[part]
+        meaning = " ".join((field.description or "").split()).rstrip(".")
+        inner = section_of(field.annotation)
+        if inner is not None:
+            schema = inner  # type: ignore[assignment]
+    return meaning
+
+
+def got(value: object) -> str:
+    """A value as it is named in a message, with its kind where that is the point.
+
+    >>> got("5"), got(2.5), got([1]), got(None)
+    ("'5' (text)", '2.5', 'a list', 'nothing (null)')
+    """
+    if value is None:
+        return "nothing (null)"
+    if isinstance(value, bool):
+        return f"{str(value).lower()} (true or false)"
+    if isinstance(value, str):
+        return f"{value if len(value) <= 60 else value[:57] + '...'!r} (text)"
+    if isinstance(value, Mapping):
+        return "a mapping"
+    if isinstance(value, Sequence):
+        return "a list"
+    return f"{value}"

@@ -1,0 +1,271 @@
+"""What a recipe may say: one typed, closed schema per command.
+
+Each field's docstring is its help text (`vlmpost config rl` prints it). Names are TRL's where TRL has one. A default lives
+here and nowhere else. Nothing in this file imports torch.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+Share = float
+"""A fraction from 0 to 1."""
+
+
+class Section(BaseModel):
+    """Base of every part of a recipe: unknown keys are errors, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, protected_namespaces=(), allow_inf_nan=False)
+
+
+class ModelConfig(Section):
+    """Which model, and how it is loaded."""
+
+    path: str = "nano"
+    """A folder in Hugging Face layout, a hub id, or "nano": the small VLM that ships with vlmpost."""
+    revision: str | None = None
+    """Branch, tag or commit of a hub id."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Type of the weights; auto is bfloat16 on a GPU that has it and float32 on a CPU."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto takes the GPU if there is one and says which; cpu must be asked for on a GPU machine."""
+    attn_implementation: Literal["auto", "sdpa", "eager", "flash_attention_2", "flash_attention_3"] = "auto"
+    """Attention kernel; auto is sdpa."""
+    image_max_pixels: int | None = Field(None, gt=0)
+    """Pixels an image may have after resizing; larger ones are scaled down. null: what the processor folder says."""
+    image_min_pixels: int | None = Field(None, gt=0)
+    """Pixels an image must have after resizing; smaller ones are scaled up. null: what the processor folder says."""
+    freeze_vision_tower: bool = True
+    """Keep the vision tower's weights fixed, as the long-CoT studies do."""
+    freeze_multi_modal_projector: bool = True
+    """Keep the projector between vision tower and language model fixed."""
+    use_peft: bool = False
+    """Train LoRA adapters in place of the full weights."""
+    lora_r: int = Field(16, gt=0)
+    """Rank of the adapters."""
+    lora_alpha: int = Field(32, gt=0)
+    """Scale of the adapters: the update is multiplied by lora_alpha / lora_r."""
+    lora_dropout: float = Field(0.0, ge=0, lt=1)
+    """Dropout on the adapters' input."""
+    lora_target_modules: str | list[str] = "language"
+    """"language" adapts every linear layer of the language model; else a regex on module names, or a list of suffixes."""
+    load_in_4bit: bool = False
+    """Quantise the frozen weights to 4 bit (needs bitsandbytes and a GPU; with use_peft)."""
+
+
+class SourceConfig(Section):
+    """One source of examples: a drawn task, or stored data. Give exactly one of `task` and `path`."""
+
+    task: str | None = None
+    """Name of a drawn task: `vlmpost make ls` lists them."""
+    path: str | None = None
+    """A .jsonl, .json, .parquet or .tsv file, a folder of one of them, a `datasets` folder, an image folder, or a hub id."""
+    split: str = "train"
+    """Stream of a drawn task (train, validation, test) or split of a dataset."""
+    num_examples: int | None = Field(None, gt=0)
+    """Take this many: required for a task, the first ones of stored data."""
+    seed: int = Field(0, ge=0)
+    """Seed of a drawn task."""
+    difficulties: list[int] | None = None
+    """Difficulties of a drawn task to take turns with, each 1 to 5. null: all five."""
+    columns: dict[str, str] = Field(default_factory=dict)
+    """Renames of stored columns, e.g. {problem: question_text}: ours (prompt, images, answer, solution, choices, id, level) to theirs."""
+    image_root: str | None = None
+    """Folder that image paths are relative to. null: the folder of the file that names them."""
+    allow_outside_root: bool = False
+    """Let image paths leave the root folder."""
+
+
+class DataConfig(Section):
+    """What is trained on."""
+
+    train: list[SourceConfig] = Field(min_length=1)
+    """The sources, joined in order and shuffled by the training seed."""
+    eval: list[SourceConfig] = Field(default_factory=list)
+    """Held-out sources: the final model answers each question once, and the records stand in the run."""
+    instruction: str | None = None
+    """Text added to each question, e.g. "Please reason step by step within <think> </think> tags, ..."."""
+    max_prompt_length: int | None = Field(None, gt=0)
+    """Longest prompt in tokens, image tokens included; longer rows are dropped and counted, never cut."""
+    max_length: int | None = Field(None, gt=0)
+    """Longest prompt plus solution in tokens (SFT); longer rows are dropped and counted, never cut."""
+    max_drop_share: Share = Field(0.01, ge=0, le=1)
+    """Share of rows that may be dropped, all reasons together, before the run is refused."""
+    num_workers: int = Field(0, ge=0)
+    """Processes that decode images beside the training process."""
+
+
+class TrainingConfig(Section):
+    """The optimizer and the clock."""
+
+    learning_rate: float = Field(1e-5, gt=0)
+    """Peak learning rate of AdamW."""
+    lr_scheduler_type: Literal["constant", "linear", "cosine", "constant_with_warmup"] = "cosine"
+    """Shape of the learning rate over the run."""
+    warmup_share: Share = Field(0.0, ge=0, lt=1)
+    """Share of the steps over which the learning rate rises from 0."""
+    weight_decay: float = Field(0.0, ge=0)
+    """Decoupled weight decay."""
+    adam_beta1: float = Field(0.9, ge=0, lt=1)
+    """Decay of AdamW's mean of gradients."""
+    adam_beta2: float = Field(0.999, ge=0, lt=1)
+    """Decay of AdamW's mean of squared gradients."""
+    max_grad_norm: float = Field(1.0, gt=0)
+    """Gradient norm above which the gradient is scaled down."""
+    num_train_epochs: float = Field(1.0, gt=0)
+    """Passes over the data, unless max_steps is given."""
+    max_steps: int | None = Field(None, gt=0)
+    """Optimizer steps; overrides num_train_epochs."""
+    per_device_train_batch_size: int | None = Field(None, gt=0)
+    """Sequences in one forward pass of one process (completions in RL). null: as many as the step needs, up to 64."""
+    gradient_checkpointing: bool = False
+    """Recompute activations in the backward pass: about a third slower, far less memory."""
+    seed: int = Field(42, ge=0)
+    """Seed of data order, sampling and new weights."""
+    optim: str = "adamw_torch"
+    """Optimizer, by its transformers name."""
+
+
+class SftTrainingConfig(TrainingConfig):
+    """The optimizer and the clock of SFT."""
+
+    examples_per_step: int = Field(32, gt=0)
+    """Examples behind one optimizer step, all processes together."""
+
+
+class RlTrainingConfig(TrainingConfig):
+    """The optimizer and the clock of RL."""
+
+    learning_rate: float = Field(1e-6, gt=0)
+    """Peak learning rate of AdamW."""
+    prompts_per_step: int = Field(16, gt=0)
+    """Prompts rolled out together, all processes together; each gets num_generations completions."""
+    num_mini_batches: int = Field(1, gt=0)
+    """Optimizer steps that share one batch of rollouts; prompts_per_step must be a multiple of it."""
+
+
+class CheckpointConfig(Section):
+    """When weights are kept."""
+
+    save_steps: int = Field(100, gt=0)
+    """Steps between checkpoints; one is always written at the last step and on SIGTERM or SIGINT."""
+    save_total_limit: int | None = Field(2, gt=0)
+    """Newest checkpoints kept. null: all."""
+
+
+class LoggingConfig(Section):
+    """What is said while a run goes on."""
+
+    logging_steps: int = Field(1, gt=0)
+    """Steps between rows of metrics.jsonl and progress lines."""
+    rollout_steps: int = Field(10, gt=0)
+    """Steps between batches written to rollouts.jsonl."""
+    num_logged_rollouts: int = Field(16, ge=0)
+    """Rollouts written each time, whole groups first."""
+    report_to: list[Literal["tensorboard", "wandb", "trackio"]] = Field(default_factory=list)
+    """Trackers fed beside metrics.jsonl; each is a package of its own."""
+    doctor: Literal["stop", "warn", "off"] = "stop"
+    """What fatal findings do: stop the run with the batch saved, or only warn."""
+
+
+class RewardTermConfig(Section):
+    """One term of the reward."""
+
+    name: str
+    """A reward of vlmpost (`vlmpost reward ls`), `package.module:function`, or `path/to/file.py:function`."""
+    weight: float = 1.0
+    """Factor in the sum."""
+    params: dict[str, JsonValue] = Field(default_factory=dict)
+    """Keyword arguments of the function."""
+
+
+class GenerationConfig(Section):
+    """How completions are sampled."""
+
+    temperature: float = Field(1.0, gt=0)
+    """Divides the logits; log-probabilities in the loss are of the scaled distribution."""
+    top_p: float = Field(1.0, gt=0, le=1)
+    """Smallest set of tokens whose probability reaches this is kept."""
+    top_k: int = Field(0, ge=0)
+    """This many most probable tokens are kept; 0 keeps all."""
+    min_p: float | None = Field(None, ge=0, le=1)
+    """Tokens below this share of the most probable one are removed."""
+    repetition_penalty: float = Field(1.0, gt=0)
+    """Above 1, tokens already seen become less probable."""
+    max_completion_length: int = Field(512, gt=0)
+    """Tokens a completion may have."""
+    seeding: Literal["sample", "batch"] = "sample"
+    """sample: each completion has its own seed, whatever the batch size or number of processes. batch: transformers' own sampling."""
+
+
+class AlgorithmConfig(Section):
+    """The RL algorithm."""
+
+    kind: Literal["grpo"] = "grpo"
+    """grpo: group-relative advantages, no critic."""
+    num_generations: int = Field(8, ge=2)
+    """Completions per prompt: the group."""
+    loss_type: Literal["grpo", "dr_grpo", "dapo", "bnpo", "cispo", "sapo", "luspo", "vespo"] = "dapo"
+    """How token losses are summed; dapo divides by all tokens of the step."""
+    beta: float = Field(0.0, ge=0)
+    """Weight of the KL term to the reference model; 0 loads no reference."""
+    epsilon: float = Field(0.2, gt=0)
+    """Lower clip of the ratio, and the upper one unless epsilon_high is given."""
+    epsilon_high: float | None = Field(None, gt=0)
+    """Upper clip of the ratio."""
+    delta: float | None = Field(None, gt=0)
+    """Second upper clip for negative advantages (two-sided clipping)."""
+    num_iterations: int = Field(1, gt=0)
+    """Passes over each batch of rollouts."""
+    importance_sampling_level: Literal["token", "sequence"] = "token"
+    """sequence is GSPO."""
+    scale_rewards: Literal["group", "batch", "none"] = "group"
+    """What the centred rewards are divided by: the group's, the batch's standard deviation, or nothing."""
+    multi_objective_aggregation: Literal["sum_then_normalize", "normalize_then_sum"] = "sum_then_normalize"
+    """normalize_then_sum is GDPO."""
+    mask_truncated_completions: bool = False
+    """Leave completions cut at max_completion_length out of the loss."""
+    top_entropy_quantile: float = Field(1.0, gt=0, le=1)
+    """Share of tokens, the most uncertain ones, that carry the policy loss."""
+
+
+class SftConfig(Section):
+    """A recipe of `vlmpost sft`."""
+
+    model: ModelConfig = ModelConfig()
+    """The model."""
+    data: DataConfig
+    """The examples; each needs a solution."""
+    training: SftTrainingConfig = SftTrainingConfig()
+    """Optimizer and clock."""
+    checkpoints: CheckpointConfig = CheckpointConfig()
+    """When weights are kept."""
+    logging: LoggingConfig = LoggingConfig()
+    """What is said."""
+    trl: dict[str, JsonValue] = Field(default_factory=dict)
+    """Any other argument of TRL's SFTConfig, passed through; keys that vlmpost sets itself are refused."""
+
+
+class RlConfig(Section):
+    """A recipe of `vlmpost rl`."""
+
+    model: ModelConfig = ModelConfig()
+    """The model."""
+    data: DataConfig
+    """The questions."""
+    rewards: list[RewardTermConfig] = Field(min_length=1)
+    """The terms of the reward; their weighted values are summed."""
+    algorithm: AlgorithmConfig = AlgorithmConfig()
+    """The algorithm."""
+    generation: GenerationConfig = GenerationConfig()
+    """How completions are sampled."""
+    training: RlTrainingConfig = RlTrainingConfig()
+    """Optimizer and clock."""
+    checkpoints: CheckpointConfig = CheckpointConfig()
+    """When weights are kept."""
+    logging: LoggingConfig = LoggingConfig()
+    """What is said."""
+    trl: dict[str, JsonValue] = Field(default_factory=dict)
+    """Any other argument of TRL's GRPOConfig, passed through; keys that vlmpost sets itself are refused."""
