@@ -14,6 +14,7 @@ import json
 from pathlib import Path
 from typing import Any, NoReturn
 
+import jinja2
 import transformers
 from transformers import AutoImageProcessor, AutoProcessor, AutoTokenizer, ProcessorMixin
 from transformers.utils import PushToHubMixin
@@ -48,7 +49,7 @@ def read_processor(folder: Path, family: Family) -> ProcessorMixin:
 
     Raises:
         MissingError: SmolVLM without the package num2words.
-        ModelError: The folder has no usable processor, tokenizer, chat template or padding token.
+        ModelError: The folder has no usable processor, vocabulary, chat template or padding token.
     """
     if family.name == "smolvlm" and importlib.util.find_spec("num2words") is None:
         raise MissingError(f"{folder} is a SmolVLM, whose processor needs num2words. Install it with: pip install 'vlmpost[vision]'.")
@@ -114,3 +115,15 @@ def _settle_tokenizer(processor: ProcessorMixin, folder: Path) -> None:
         raise ModelError(f"{folder} has no chat template. Add chat_template.jinja, e.g. from the base model.")
     # The two copies would drift apart in a saved folder; the processor's is the one that knows about images.
     tokenizer.chat_template = processor.chat_template
+    _try_out(processor, folder)
+
+
+def _try_out(processor: ProcessorMixin, folder: Path) -> None:
+    """Renders and encodes a short question: without its vocabulary file a tokenizer loads empty, and a template is first compiled here."""
+    question = [{"role": "user", "content": [{"type": "text", "text": "How many?"}]}]
+    try:
+        processor.apply_chat_template(question, tokenize=False, add_generation_prompt=True)
+    except jinja2.TemplateError as error:
+        raise ModelError(f"The chat template of {folder} cannot be used: {error}. Copy chat_template.jinja from the base model.") from error
+    if not processor.tokenizer("How many?", add_special_tokens=False)["input_ids"]:
+        raise ModelError(f"The tokenizer of {folder} has no vocabulary. Copy tokenizer.json from the base model.")
