@@ -1,0 +1,94 @@
+"""Bar charts to be read: one bar (difficulty 1), two bars of three (2), the range of three, four or five bars (3 to 5)."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import asdict, dataclass
+
+from PIL import Image
+
+from vlmpost.tasks.drawing import COLOURS, INK, canvas
+from vlmpost.tasks.problem import CELL_PIXELS, HEIGHT_PIXELS, WIDTH_PIXELS, Problem
+
+_UNIT_PIXELS = 8
+_BASE_PIXELS = HEIGHT_PIXELS - 6
+_NUM_BARS = {1: 2, 2: 3, 3: 3, 4: 4, 5: 5}
+_RANGE_QUESTIONS = ("What is the highest bar minus the lowest bar?", "How far apart are the highest and the lowest bar?")
+_GRID = (205, 205, 205)
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One bar: its colour, its height in units, and its left edge and width in pixels."""
+
+    colour: str
+    height: int
+    x: int
+    width: int
+
+
+def pose(rng: random.Random, difficulty: int) -> Problem:
+    """Return a chart with a question that fits the difficulty."""
+    bars = _bars(rng, _NUM_BARS[difficulty])
+    question, asked = _ask(rng, bars, difficulty)
+    reading = ", ".join(f"{bar.colour} {bar.height}" for bar in bars)
+    if len(asked) == 1:
+        answer = asked[0].height
+        reading += f", so {answer}"
+    else:
+        high, low = max(bar.height for bar in asked), min(bar.height for bar in asked)
+        answer = high - low
+        reading += f", {high}-{low}={answer}"
+    return Problem(
+        question=question,
+        answer=str(answer),
+        answer_type="number",
+        reasoning=reading,
+        content={"bars": [asdict(bar) for bar in bars], "asked": [bar.colour for bar in asked]},
+        draw=lambda: _draw(bars),
+    )
+
+
+def _bars(rng: random.Random, num_bars: int) -> list[Bar]:
+    colours = rng.sample(sorted(COLOURS), num_bars)
+    columns = sorted(rng.sample(range(WIDTH_PIXELS // CELL_PIXELS), num_bars))
+    while True:
+        heights = [rng.randint(1, 9) for _ in range(num_bars)]
+        if len(set(heights)) > 1:
+            break
+    width = rng.randint(14, 18)
+    return [
+        Bar(colour=colour, height=height, x=column * CELL_PIXELS + rng.randint(8, CELL_PIXELS - width), width=width)
+        for colour, height, column in zip(colours, heights, columns, strict=True)
+    ]
+
+
+def _ask(rng: random.Random, bars: list[Bar], difficulty: int) -> tuple[str, list[Bar]]:
+    """Return the question and the bars it asks about."""
+    if difficulty == 1:
+        bar = rng.choice(bars)
+        return rng.choice((f"How high is the {bar.colour} bar?", f"What is the height of the {bar.colour} bar?")), [bar]
+    if difficulty > 2:
+        return rng.choice(_RANGE_QUESTIONS), bars
+    while True:
+        one, other = rng.sample(bars, 2)
+        if one.height > other.height:
+            break
+    wordings = (
+        f"How much higher is the {one.colour} bar than the {other.colour} bar?",
+        f"What is the {one.colour} bar minus the {other.colour} bar?",
+    )
+    return rng.choice(wordings), [one, other]
+
+
+def _draw(bars: list[Bar]) -> Image.Image:
+    image, pen = canvas()
+    for height in range(1, 10):
+        level = _BASE_PIXELS - height * _UNIT_PIXELS
+        pen.line((6, level, WIDTH_PIXELS - 1, level), fill=_GRID)
+        pen.line((2, level, 5, level), fill=INK)
+    for bar in bars:
+        pen.rectangle((bar.x, _BASE_PIXELS - bar.height * _UNIT_PIXELS, bar.x + bar.width - 1, _BASE_PIXELS), fill=COLOURS[bar.colour])
+    pen.line((6, _BASE_PIXELS, WIDTH_PIXELS - 1, _BASE_PIXELS), fill=INK)
+    pen.line((6, 2, 6, _BASE_PIXELS), fill=INK)
+    return image
