@@ -62,7 +62,7 @@ def plan(folder: Path, *, recipes: Path, num_examples: int, num_samples: int, ma
     from vlmpost.cli.lanes import Step
 
     cut = () if max_steps is None else ("--set", f"training.max_steps={max_steps}")
-    test: tuple[str, ...] = ("--split", "test", "--num-examples", str(num_examples), "--max-completion-length", "64")
+    test: tuple[str, ...] = ("--split", "test", "--num-examples", str(num_examples), "--max-completion-length", "48")
     for task in ("card_sums", "charts", "comparing", "counting"):
         test = ("--data", task, *test)
 

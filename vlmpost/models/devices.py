@@ -16,6 +16,8 @@ logger = logging.getLogger(__name__)
 
 DRIVER_FILE = Path("/proc/driver/nvidia/version")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+SMALL_MODEL_PARAMETERS = 20_000_000
+"""Below this, several threads on a CPU wait for each other more than they work: many times slower on a busy machine."""
 FLASH_PACKAGES = {"flash_attention_2": "flash_attn", "flash_attention_3": "flash_attn_3"}
 
 
@@ -46,6 +48,14 @@ def choose_dtype(wanted: str, device: torch.device) -> torch.dtype:
     if wanted != "auto":
         return DTYPES[wanted]
     return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float32
+
+
+def settle_threads(num_parameters: int, device: torch.device) -> int:
+    """Returns torch's number of CPU threads, set to 1 for a small model on a CPU unless OMP_NUM_THREADS is set."""
+    if device.type == "cpu" and num_parameters < SMALL_MODEL_PARAMETERS and "OMP_NUM_THREADS" not in os.environ:
+        logger.info("One CPU thread for a model of %d parameters; OMP_NUM_THREADS=N overrides it.", num_parameters)
+        torch.set_num_threads(1)
+    return torch.get_num_threads()
 
 
 def choose_attention(wanted: str, device: torch.device) -> str:

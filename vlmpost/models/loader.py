@@ -25,7 +25,7 @@ from transformers import AutoConfig, AutoModelForImageTextToText, PreTrainedMode
 from vlmpost.config.schema import ModelConfig
 from vlmpost.errors import ModelError
 from vlmpost.models.adapters import add_adapter, base_of, is_adapter, read_adapter
-from vlmpost.models.devices import choose_attention, choose_device, choose_dtype, quantization
+from vlmpost.models.devices import choose_attention, choose_device, choose_dtype, quantization, settle_threads
 from vlmpost.models.families import Family, family_of, pixel_budget, set_pixel_budget
 from vlmpost.models.processors import read_processor
 from vlmpost.models.weights import ADAPTER_FILE, weight_files, weights_hash
@@ -95,6 +95,7 @@ def load(config: ModelConfig, *, purpose: Purpose, seed: int = 0) -> LoadedModel
             adapted.to(device)
     elif not isinstance(adapted, PeftModel):
         freeze(adapted, family, vision_tower=config.freeze_vision_tower, projector=config.freeze_multi_modal_projector)
+    settle_threads(sum(parameter.numel() for parameter in adapted.parameters()), device)
     hashed = (*files, path / ADAPTER_FILE) if is_adapter(path) else files
     return LoadedModel(
         model=adapted,

@@ -89,6 +89,9 @@ and RL.
 * Tokenizer: byte-level BPE, {len(tokenizer)} entries, Qwen's special tokens; one image token per 28 x 28 pixels.
 * Chat template: Qwen's turns without a default system turn.
 * Data: `vlmpost.tasks`, split train, all difficulties 1 to 5; no other text or image. English only.
+* Lessons: every image token is taught what stands in its square; then descriptions; then reasoned answers; last, a mix in which
+  {schedule.direct_share:.0%} of the answers are direct and {schedule.wrong_digit_share:.0%} of the digits of the reasoned ones are
+  drawn by lot, so that the base is left unsure of what it knows.
 * Built in {minutes:.1f} minutes on one CPU core with torch {torch.__version__}, transformers {transformers.__version__}.
 
 | setting | value |

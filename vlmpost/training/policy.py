@@ -1,0 +1,149 @@
+"""GRPO on TRL's trainer: ours are the rewards, the seeds of the rollouts, the order of the batches and what is measured.
+
+Departures from TRL 1.16: 1. a rollout is scored once, by `RewardSet`, and a failing reward stops the run; 2. with seeding "sample"
+each completion has its own seed and mini-batches are fixed, so that results do not depend on the number of processes; 3. prompts
+without images may stand beside prompts with images; 4. no vision token is ever sampled.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from typing import Any, Literal
+
+import torch
+from accelerate.utils import gather
+from trl import GRPOTrainer
+
+from vlmpost.config.schema import GenerationConfig
+from vlmpost.models.sampling import row_seed, seeded_processors
+from vlmpost.rewards import RewardSet
+from vlmpost.training import seams
+from vlmpost.training.exact import ExactTrainer
+from vlmpost.training.order import PromptSampler, mini_batch_order
+from vlmpost.training.rollouts import RolloutBatch, figures, judge_all, make_rollouts
+
+logger = logging.getLogger(__name__)
+
+
+class PolicyTrainer(ExactTrainer, GRPOTrainer):
+    """`GRPOTrainer` with the parts above put in.
+
+    Args:
+        rewards: Scores every rollout.
+        generation: How completions are sampled.
+        num_mini_batches: Optimizer steps that share one batch of rollouts.
+    """
+
+    def __init__(self, *, rewards: RewardSet, generation: GenerationConfig, num_mini_batches: int, **kwargs: Any) -> None:
+        # Any: the arguments of ExactTrainer and GRPOTrainer.
+        self.rewards = rewards
+        self.generation = generation
+        self.num_mini_batches = num_mini_batches
+        self.last_batch: RolloutBatch | None = None
+        self._rows: Sequence[dict[str, Any]] = ()
+        super().__init__(reward_funcs=[_named(name) for name in rewards.names], **kwargs)
+        self.order = PromptSampler(
+            len(self.train_dataset),
+            prompts_per_step=self.args.generation_batch_size // self.num_generations,
+            num_generations=self.num_generations,
+            num_repeats=self.num_iterations * self.args.steps_per_generation,
+            seed=self.args.seed,
+        )
+
+    @property
+    def seeding(self) -> Literal["sample", "batch"]:
+        """Whether a completion's randomness is its own or its batch's."""
+        return self.generation.seeding
+
+    def _get_train_sampler(self, dataset: Any = None) -> PromptSampler:  # Any: as TRL
+        return self.order
+
+    def _prepare_inputs(self, generation_batch: Any) -> Any:  # Any: rows in, tensors out
+        order = partial(mini_batch_order, num_mini_batches=self.num_mini_batches)
+        with seams.batches_ordered_by(order) if self.seeding == "sample" else nullcontext():
+            return super()._prepare_inputs(generation_batch)
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        self._rows = inputs
+        with self.clock.phase("prepare"):
+            output = super()._generate_and_score_completions(inputs)
+        assert self.last_batch is not None, "rewards are calculated inside"
+        self.last_batch = self.last_batch.with_advantages(output["advantages"].tolist())
+        return output
+
+    def _generate(self, prompts: list[Any]) -> tuple[Any, ...]:
+        *before, images, tool_images = super()._generate(prompts)
+        return (*before, seams.without_missing_images(images), tool_images)
+
+    def _generate_single_turn(self, prompt_ids: list[list[int]], *args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        with self.clock.phase("generate"), self._sampler(prompt_ids):
+            return super()._generate_single_turn(prompt_ids, *args, **kwargs)
+
+    def _sampler(self, prompt_ids: list[list[int]]) -> AbstractContextManager[None]:
+        if self.seeding == "batch" or self.use_vllm:
+            return nullcontext()
+        seeds = [
+            row_seed(self.args.seed, self.state.global_step, row["example"].id, sample)
+            for row, sample in zip(self._rows, self._samples(len(prompt_ids)), strict=True)
+        ]
+        processors = seeded_processors(
+            self.generation,
+            seeds,
+            max_new_tokens=self.max_completion_length,
+            device=self.accelerator.device,
+            suppress_token_ids=self.generation_kwargs["suppress_tokens"],
+            pad_token_id=self._tokenizer.pad_token_id,
+        )
+        return seams.generating_with(self.accelerator.unwrap_model(self.model_wrapped), processors)
+
+    def _samples(self, num_rows: int) -> list[int]:
+        """Which completion of its prompt each row of this process is; groups may lie across processes."""
+        first = self.accelerator.process_index * num_rows
+        return [(first + row) % self.num_generations for row in range(num_rows)]
+
+    def _get_per_token_logps_and_entropies(self, model: Any, *args: Any, **kwargs: Any) -> tuple[Any, Any, Any]:
+        forward, fields = seams.without_empty_images(model), seams.without_batch_num_images(kwargs)
+        with self.clock.phase("update" if torch.is_grad_enabled() else "logps"):
+            return super()._get_per_token_logps_and_entropies(forward, *args, **fields)
+
+    def _calculate_rewards(self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any) -> torch.Tensor:
+        with self.clock.phase("score"):
+            rollouts = make_rollouts(
+                [row["example"] for row in inputs],
+                texts=[completion[0]["content"] for completion in completions],
+                token_ids=completion_ids_list,
+                samples=self._samples(len(completion_ids_list)),
+                stop_ids={*self.eos_token_ids, self._tokenizer.pad_token_id},
+            )
+            scores = [self.rewards.score(rollout) for rollout in rollouts]
+            verdicts = judge_all(rollouts)
+        self.last_batch = RolloutBatch(rollouts, scores, verdicts)
+        self._add_figures(figures(self.last_batch, image_token_ids=self.generation_kwargs["suppress_tokens"]))
+        rows = [[_or_nan(score.parts[name]) for name in self.rewards.names] for score in scores]
+        return gather(torch.tensor(rows, dtype=torch.float32, device=self.accelerator.device))
+
+    def _add_figures(self, sums: dict[str, tuple[float, float]]) -> None:
+        """Adds this process's (sum, count) pairs to all others' and notes the means."""
+        mode = "train" if self.model.training else "eval"
+        local = torch.tensor(list(sums.values()), dtype=torch.float64, device=self.accelerator.device)
+        total = self.accelerator.reduce(local, reduction="sum")
+        for name, (value, count) in zip(sums, total.tolist(), strict=True):
+            if count:
+                self._metrics[mode][name].append(value / count)
+
+
+def _named(name: str) -> Any:  # Any: TRL takes any callable
+    """A stand-in that gives TRL the name of a reward term; `_calculate_rewards` never calls it."""
+
+    def stand_in(**kwargs: object) -> list[float]:
+        raise AssertionError(f"{name} is scored by RewardSet")
+
+    stand_in.__name__ = name
+    return stand_in
+
+
+def _or_nan(value: float | None) -> float:
+    return float("nan") if value is None else value
