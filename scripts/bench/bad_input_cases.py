@@ -238,8 +238,13 @@ DATA = (
     ),
     of_rows("no solutions to imitate", ("no solution", "rows.jsonl:1"), rows({"solution": None})),
     Case("no answers to reward", RL, ("none of the 8 examples has an answer", "accuracy"), (rl(ON_ROWS), rows({"answer": None}))),
-    Case("fewer prompts than a step needs", RL, ("1 prompts", "training.prompts_per_step = 2"), (rl("task: counting, num_examples: 1"),)),
-    Case("fewer examples than a step needs", SFT, ("1 examples", "training.examples_per_step = 2"), (sft(ON_ROWS), rows(num_rows=1))),
+    Case(
+        "fewer prompts than a step needs",
+        RL,
+        ("prompts left: 1", "training.prompts_per_step = 2"),
+        (rl("task: counting, num_examples: 1"),),
+    ),
+    Case("fewer examples than a step needs", SFT, ("examples left: 1", "training.examples_per_step = 2"), (sft(ON_ROWS), rows(num_rows=1))),
 )
 
 MODELS = (
