@@ -52,7 +52,7 @@ def demo(
 
     from vlmpost.reports.demo import write_demo_report
 
-    evaluations = {name: folder / _eval_name(name) for name in MODELS}
+    evaluations = {name: folder / evaluation_name(name) for name in MODELS}
     table, report = write_demo_report(folder, evaluations=evaluations, levels=folder / "levels.jsonl")
     print(table)
     print(f"report {report}")
@@ -83,8 +83,8 @@ def plan(folder: Path, *, recipes: Path, num_examples: int, num_samples: int, ma
     def measure(name: str) -> Step:
         run = MODELS[name]
         model, needs = ("nano", ()) if run == "nano" else (str(folder / run), (run,))
-        arguments = ("eval", model, *test, "--num-samples", str(num_samples), "--seed", "1", "--out", str(folder / _eval_name(name)))
-        return Step(_eval_name(name), f"measuring {name}", arguments, needs)
+        arguments = ("eval", model, *test, "--num-samples", str(num_samples), "--seed", "1", "--out", str(folder / evaluation_name(name)))
+        return Step(evaluation_name(name), f"measuring {name}", arguments, needs)
 
     from_sft = ("--set", f"model.path={folder / 'sft' / 'final'}")
     levels = ("eval", "nano", *test, "--num-samples", "16", "--seed", "0", "--out", str(folder / "levels"))
@@ -97,7 +97,8 @@ def plan(folder: Path, *, recipes: Path, num_examples: int, num_samples: int, ma
     ]
 
 
-def _eval_name(name: str) -> str:
+def evaluation_name(name: str) -> str:
+    """The folder, inside the demo's, of the evaluation of one of `MODELS`."""
     return f"eval_{name.lower().replace('+', '_')}"
 
 
