@@ -59,6 +59,7 @@ def main() -> None:
     parser.add_argument("--model", default="nano", help="nano, or a model folder")
     parser.add_argument("--num-steps", type=int, default=2, help="optimizer steps of SFT and RL, of two rows each")
     parser.add_argument("--num-questions", type=int, default=16, help="questions of each evaluation")
+    parser.add_argument("--only", default="", help="layouts whose name holds this word")
     args = parser.parse_args()
     if args.data_dir is None:
         parser.error("give DATA_DIR, a folder with " + ", ".join(LAYOUTS.values()))
@@ -68,6 +69,8 @@ def main() -> None:
     print("| layout | model | command | rows | text tokens | image tokens | exit | score | s |\n|---|---|---|--:|--:|--:|--:|---|--:|")
     faults = []
     for layout, path in LAYOUTS.items():
+        if args.only.lower() not in layout.lower():
+            continue
         with tempfile.TemporaryDirectory(prefix="vlmpost-real-") as folder:
             for outcome in outcomes(layout, (args.data_dir / path).resolve(), Path(folder), args):
                 show(outcome, model=Path(args.model).name)
