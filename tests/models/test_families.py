@@ -119,4 +119,6 @@ def test_a_budget_that_the_family_cannot_keep_is_refused(name: str, budget: dict
 
 
 def test_gemma3_accepts_a_budget_that_holds_anyway(tiny_model: TinyModel) -> None:
-    load_processor(ModelConfig(path=str(tiny_model("gemma3")), image_max_pixels=56 * 56, image_min_pixels=1))
+    plain = load_processor(ModelConfig(path=str(tiny_model("gemma3"))))
+    bound = load_processor(ModelConfig(path=str(tiny_model("gemma3")), image_max_pixels=56 * 56, image_min_pixels=1))
+    assert bound.image_processor.size == plain.image_processor.size

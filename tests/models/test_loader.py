@@ -224,7 +224,8 @@ def test_code_in_a_model_folder_does_not_run(copy_of: TinyModel) -> None:
     content = json.loads((folder / "config.json").read_text())
     auto_map = {"AutoConfig": "modeling_evil.Config", "AutoModelForImageTextToText": "modeling_evil.Model"}
     (folder / "config.json").write_text(json.dumps({**content, "auto_map": auto_map}))
-    load(ModelConfig(path=str(folder)), purpose="eval")
+    loaded = load(ModelConfig(path=str(folder)), purpose="eval")
+    assert type(loaded.model).__module__.startswith("transformers.")
 
 
 def test_cuda_without_a_gpu_is_missing_not_slow(tiny_model: TinyModel, monkeypatch: pytest.MonkeyPatch) -> None:
