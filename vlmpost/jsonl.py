@@ -93,6 +93,23 @@ def replace_json(path: Path | str, value: Mapping[str, object]) -> None:
     replace_text(path, json.dumps(_finite(value), ensure_ascii=False, indent=2) + "\n")
 
 
+def read_json(path: Path) -> Row:
+    """The object in a JSON file that vlmpost wrote.
+
+    Raises:
+        RunError: The file cannot be read, or does not hold an object.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read ({error.strerror}).") from None
+    except json.JSONDecodeError as error:
+        raise RunError(f"{path}: not JSON ({error.msg}).") from None
+    if not isinstance(value, dict):
+        raise RunError(f"{path}: not a mapping.")
+    return value
+
+
 def _finite(value: object) -> object:
     if isinstance(value, float):
         return value if value == value and abs(value) != float("inf") else None

@@ -73,14 +73,12 @@ def literal(text: str) -> object:
     """The list or mapping that a cell spells in Python or JSON; the text itself if it spells none."""
     if text.lstrip()[:1] not in ("[", "{", "("):
         return text
-    try:
-        return ast.literal_eval(text.strip())
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        pass
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
+    for parse in (ast.literal_eval, json.loads):
+        try:
+            return parse(text.strip())
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            continue  # spelled in the other language, or in none
+    return text
 
 
 def gold(value: object, *, choices: Sequence[str], question: str, kind: object = None) -> Gold:

@@ -21,7 +21,6 @@ from typing import Final
 from pydantic import BaseModel
 
 from vlmpost import __version__, jsonl
-from vlmpost.errors import RunError
 from vlmpost.records import Example
 from vlmpost.runs.directory import RunDirectory, world_size
 
@@ -85,15 +84,7 @@ def read_manifest(run: RunDirectory) -> dict[str, object]:
     Raises:
         RunError: It cannot be read.
     """
-    try:
-        value = json.loads(run.manifest_path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RunError(f"{run.manifest_path}: cannot be read ({error.strerror}).") from None
-    except json.JSONDecodeError as error:
-        raise RunError(f"{run.manifest_path}: not JSON ({error.msg}).") from None
-    if not isinstance(value, dict):
-        raise RunError(f"{run.manifest_path}: not a mapping.")
-    return value
+    return jsonl.read_json(run.manifest_path)
 
 
 def update_manifest(run: RunDirectory, **fields: object) -> None:

@@ -98,15 +98,7 @@ def stored_config(run: RunDirectory) -> Mapping[str, object]:
     Raises:
         RunError: It cannot be read.
     """
-    try:
-        value = json.loads(run.config_path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RunError(f"{run.config_path}: cannot be read ({error.strerror}); the run cannot be resumed.") from None
-    except json.JSONDecodeError as error:
-        raise RunError(f"{run.config_path}: not JSON ({error.msg}); the run cannot be resumed.") from None
-    if not isinstance(value, dict):
-        raise RunError(f"{run.config_path}: not a mapping; the run cannot be resumed.")
-    return value
+    return jsonl.read_json(run.config_path)
 
 
 _ABSENT: Final = object()
