@@ -111,11 +111,13 @@ class Score:
     """What a rollout was worth.
 
     `total` is the weighted sum of the parts that apply; None when none applies.
-    `parts` holds every term by name, unweighted; None where the term does not apply.
+    `parts` holds every term by name, unweighted; None where the term does not apply. A term that values single tokens stands in
+    `parts` with the sum of its values, and in `token_parts` with all of them, one per token of the rollout.
     """
 
     total: float | None
     parts: Mapping[str, float | None]
+    token_parts: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     @property
     def skipped(self) -> tuple[str, ...]:
@@ -134,6 +136,8 @@ class Verdict:
     """The rule that extracted or compared it, e.g. "last_box"."""
     span: tuple[int, int] | None = None
     """Where in the text `extracted` stands, as [start, end) characters."""
+    normalised: str | None = None
+    """`extracted` in the one form that equal answers share, for voting and grouping; None where a rule gives none."""
 
     @property
     def correct(self) -> bool:

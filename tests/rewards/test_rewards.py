@@ -86,6 +86,7 @@ def half(rollout, *, factor: float = 0.5, shape: tuple[int, ...] = (), max_compl
 def strict(rollout, *, count: int): return count
 def bad(rollout): raise ValueError("no such thing")
 def several(rollout): return [1.0, 2.0]
+def words(rollout): return ["a", "b", "c"]
 def nan(rollout): return float("nan")
 def single(rollout, *, kind: str = "f"):
     import numpy
@@ -124,7 +125,7 @@ def test_scalars_of_numpy_and_bools_are_numbers(module: Path, kind: str, expecte
 
 @pytest.mark.parametrize(
     ("name", "cause"),
-    [("bad", "ValueError: no such thing"), ("several", "returned list"), ("nan", "returned nan")],
+    [("bad", "ValueError: no such thing"), ("several", "returned 2 values for 3 tokens"), ("words", "returned list"), ("nan", "returned nan")],
 )
 def test_a_failing_reward_names_reward_example_and_cause(module: Path, name: str, cause: str) -> None:
     built = rewards.build([term(f"mine.py:{name}")])

@@ -49,6 +49,7 @@ def evaluate(
     """Accuracy with a confidence interval on held-out questions, by level; each answer is kept."""
     from vlmpost import rewards
     from vlmpost.config.schema import DataConfig, GenerationConfig, ModelConfig
+    from vlmpost.errors import ConfigError
 
     _check_levels(write_levels, num_samples=num_samples)
     sources = [source_of(text, split=split, num_examples=num_examples, seed=data_seed) for text in data]
@@ -57,6 +58,8 @@ def evaluate(
     generation = GenerationConfig(temperature=temperature, top_p=top_p, top_k=top_k, max_completion_length=max_completion_length)
     terms = _terms(reward or ())
     built = rewards.build(terms, max_completion_length=max_completion_length) if terms else None
+    if built is not None and built.per_group:
+        raise ConfigError("--reward: a reward that values all answers to a question together is for training and `vlmpost reward score`.")
 
     from vlmpost import evaluation
     from vlmpost.data import build

@@ -77,9 +77,9 @@ def _reward_lines(config: RlConfig) -> Iterator[str]:
     from vlmpost import rewards
 
     bound = rewards.build(config.rewards, max_completion_length=config.generation.max_completion_length)
-    for name, weight, term in zip(bound.names, bound.weights, config.rewards, strict=True):
-        params = ", ".join(f"{key}={value}" for key, value in term.params.items())
-        yield f"{weight:g} x {name}{f' ({params})' if params else ''}"
+    for term in bound.terms:
+        arguments = ", ".join(f"{key}={value}" for key, value in term.arguments.items())
+        yield f"{term.weight:g} x {term.name}{f' ({arguments})' if arguments else ''}"
 
 
 def _under(title: str, lines: Sequence[str] | Iterator[str]) -> list[str]:

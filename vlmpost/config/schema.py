@@ -178,7 +178,9 @@ class RewardTermConfig(Section):
     weight: float = 1.0
     """Factor in the sum."""
     params: dict[str, JsonValue] = Field(default_factory=dict)
-    """Keyword arguments of the function."""
+    """Keyword arguments of the function; `preset` names a set of them (`vlmpost reward show NAME`)."""
+    discount: float = Field(1.0, ge=0, le=1)
+    """Factor per token between the token that earns this term and the tokens before it; for PPO, GRPO knows 1 only."""
 
 
 class GenerationConfig(Section):

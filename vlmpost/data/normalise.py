@@ -75,6 +75,8 @@ def _reference(draft: shapes.Draft, choices: tuple[str, ...], question: str) -> 
     if draft.answer_type in get_args(AnswerType) and not isinstance(draft.answer, list | tuple | Mapping):
         answer = None if draft.answer is None else str(draft.answer)
         return gold.Gold(answer, cast(AnswerType, draft.answer_type))
+    if isinstance(draft.answer_type, str) and draft.answer_type:
+        draft.meta["kind"] = draft.answer_type
     draft.answer_type = None
     return gold.gold(draft.answer, choices=choices, question=question, kind=draft.kind)
 

@@ -10,8 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vlmpost.rewards.table import RewardFunction
+from vlmpost.records import Rollout
+from vlmpost.rewards.table import Reward, RewardFunction
 
+PRESET = "preset"
+"""The key of a recipe's params that names a preset; the other keys replace what the preset says."""
 BUDGET = "max_completion_length"
 """A parameter of this name is filled from the recipe's generation settings where the recipe's params leave it out."""
 
@@ -38,6 +41,8 @@ class Schema:
     parameters: tuple[Parameter, ...]
     takes_anything: bool
     """Whether the function ends in `**kwargs`."""
+    per_group: bool = False
+    """Whether the function takes all completions of a prompt at once."""
 
 
 def schema_of(function: RewardFunction) -> Schema | str:
@@ -62,13 +67,20 @@ def schema_of(function: RewardFunction) -> Schema | str:
     named = tuple(
         Parameter(p.name, hints.get(p.name, typing.Any), p.default) for p in parameters[1:] if p.kind is not inspect.Parameter.VAR_KEYWORD
     )
-    return Schema(named, any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters))
+    per_group = typing.get_args(hints.get(parameters[0].name)) == (Rollout,)
+    return Schema(named, any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters), per_group)
 
 
-def bind(schema: Schema, params: Mapping[str, object], *, max_completion_length: int | None) -> tuple[dict[str, object], list[str]]:
+def bind(
+    reward: Reward, schema: Schema, params: Mapping[str, object], *, max_completion_length: int | None
+) -> tuple[dict[str, object], list[str]]:
     """Returns the arguments to call with, and what is wrong with `params`, one clause per fault."""
     known = {parameter.name: parameter for parameter in schema.parameters}
-    faults, bound = [], {}
+    faults: list[str] = []
+    bound: dict[str, object] = {}
+    if PRESET in params and PRESET not in known:
+        params, fault = _with_preset(reward, params)
+        faults += [fault] if fault else []
     for name, value in params.items():
         if name not in known:
             if schema.takes_anything:
@@ -85,7 +97,22 @@ def bind(schema: Schema, params: Mapping[str, object], *, max_completion_length:
         bound[BUDGET] = max_completion_length
     missing = [p.name for p in schema.parameters if p.required and p.name not in params and p.name not in bound]
     faults += [f"params.{name} must be given" for name in missing]
+    if not faults and reward.check is not None:
+        defaults = {p.name: p.default for p in schema.parameters if not p.required}
+        faults += reward.check({**defaults, **bound}, max_completion_length)
     return bound, faults
+
+
+def _with_preset(reward: Reward, params: Mapping[str, object]) -> tuple[Mapping[str, object], str | None]:
+    """The params with the preset's filled in below them, and what is wrong with the preset's name."""
+    rest = {name: value for name, value in params.items() if name != PRESET}
+    preset = reward.presets.get(str(params[PRESET]))
+    if preset is None:
+        there = ", ".join(sorted(reward.presets)) or "none"
+        near = difflib.get_close_matches(str(params[PRESET]), sorted(reward.presets), n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        return rest, f"params.preset: there is no preset {params[PRESET]!r}{hint} (it has: {there})"
+    return {**preset, **rest}, None
 
 
 def _unknown(name: str, known: list[str]) -> str:

@@ -1,27 +1,59 @@
-"""The reward for a right answer, by the generic judge."""
+"""The reward for a right answer: by the generic judge, or by a benchmark's own rules."""
 
 from __future__ import annotations
 
-from vlmpost.answers import judge
+import functools
+from collections.abc import Mapping, Sequence
+
+from vlmpost.answers import Reference, profiles, reference_of
+from vlmpost.errors import ConfigError
 from vlmpost.records import Rollout, Verdict
 
+MAX_REMEMBERED_CHARACTERS = 20_000
+"""Verdicts on longer texts are not remembered."""
 
-def accuracy(rollout: Rollout) -> float | None:
-    """1.0 where the answer is right, else 0.0 (unparsed, refused and uncertain answers too); None where the example has no answer.
+
+def accuracy(rollout: Rollout, *, profile: str = "generic", wrong: float = 0.0) -> float | None:
+    """1.0 where the answer is right, else `wrong` (unparsed, refused and uncertain answers too); None where the example has no answer.
 
     A completion cut by its token budget is judged like any other: no answer form, no reward.
+
+    Args:
+        rollout: What is judged.
+        profile: Whose rules decide: "generic", or a benchmark's (`vlmpost reward profiles`).
+        wrong: What an answer that is not right is worth; -1 in DAPO.
     """
-    verdict = verdict_of(rollout)
-    return None if verdict is None else float(verdict.correct)
+    verdict = verdict_of(rollout, profile=profile)
+    if verdict is None:
+        return None
+    return 1.0 if verdict.correct else wrong
 
 
-def verdict_of(rollout: Rollout) -> Verdict | None:
-    """Returns the judge's verdict on a rollout; None where the example has no reference answer.
+def verdict_of(rollout: Rollout, *, profile: str = "generic") -> Verdict | None:
+    """Returns the verdict on a rollout; None where the example has no reference answer.
 
     Raises:
         GraderError: The reference answer cannot be judged.
+        ConfigError: There is no such profile.
     """
-    example = rollout.example
-    if example.answer is None:
+    if rollout.example.answer is None:
         return None
-    return judge(rollout.text, answer=example.answer, answer_type=example.answer_type, choices=example.choices)
+    reference = reference_of(rollout.example)
+    if len(rollout.text) > MAX_REMEMBERED_CHARACTERS:
+        return profiles.find(profile).function(rollout.text, reference)
+    return _verdict(rollout.text, reference, profile)
+
+
+def check_profile(arguments: Mapping[str, object], _max_completion_length: int | None) -> Sequence[str]:
+    """Returns what is wrong with the profile's name."""
+    try:
+        profiles.find(str(arguments["profile"]))
+    except ConfigError as error:
+        return [f"params.profile: {str(error).rstrip('.')}"]
+    return []
+
+
+@functools.lru_cache(maxsize=4096)
+def _verdict(text: str, reference: Reference, profile: str) -> Verdict:
+    """Several rewards of a recipe ask for the verdict on the same rollout one after the other."""
+    return profiles.find(profile).function(text, reference)

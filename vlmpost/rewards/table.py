@@ -1,27 +1,44 @@
-"""Finds reward functions: the table of ours by name, and the user's by `package.module:function` or `file.py:function`."""
+"""The rewards that come with vlmpost, by name: the function, its presets, and what its parameters must agree on."""
 
 from __future__ import annotations
 
 import difflib
-import hashlib
-import importlib
-import importlib.util
-import sys
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from types import MappingProxyType, ModuleType
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
 
 from vlmpost.errors import ConfigError
-from vlmpost.rewards.correctness import accuracy
-from vlmpost.rewards.formats import boxed_format, format_think
+from vlmpost.rewards import correctness, formats
+from vlmpost.rewards.users import find_function
 
-RewardFunction = Callable[..., float | None]
+RewardFunction = Callable[..., Any]  # Any: a number, None, a value per token, or for a group reward one of these per completion
+Preset = Mapping[str, object]
+"""Parameter name -> value, as JSON."""
+Check = Callable[[Mapping[str, object], int | None], Sequence[str]]
+"""(all arguments, the recipe's max_completion_length) -> what is wrong with them together, one clause per fault."""
 
-TABLE: Mapping[str, RewardFunction] = MappingProxyType(
+
+@dataclass(frozen=True, slots=True)
+class Reward:
+    """One reward of the table, or a user's."""
+
+    function: RewardFunction
+    presets: Mapping[str, Preset] = field(default_factory=dict)
+    """Preset name -> the parameters it stands for, each named after its source."""
+    check: Check | None = None
+
+    @property
+    def meaning(self) -> str:
+        """The first line of the function's docstring."""
+        return (self.function.__doc__ or "").strip().partition("\n")[0]
+
+
+TABLE: Mapping[str, Reward] = MappingProxyType(
     {
-        "accuracy": accuracy,
-        "boxed_format": boxed_format,
-        "format": format_think,
+        "accuracy": Reward(correctness.accuracy, check=correctness.check_profile),
+        "boxed_format": Reward(formats.boxed_format),
+        "format": Reward(formats.format_think),
     }
 )
 
@@ -31,57 +48,18 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(TABLE))
 
 
-def find(name: str) -> RewardFunction:
-    """Returns the reward function that `name` stands for; a user's module is imported.
+def find(name: str) -> Reward:
+    """Returns the reward that `name` stands for; a user's module is imported.
 
     Raises:
         ConfigError: There is no such reward, file, module or function, or the user's module fails to import.
     """
     if name in TABLE:
         return TABLE[name]
-    place, colon, attribute = name.rpartition(":")
-    if not colon:
-        near = difflib.get_close_matches(name, names(), n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ConfigError(
-            f"There is no reward {name!r}.{hint} Rewards: {', '.join(names())}; yours: package.module:function or path/to/file.py:function."
-        )
-    module = _from_file(place, name) if place.endswith(".py") else _from_package(place, name)
-    found = getattr(module, attribute, None)
-    if not callable(found):
-        functions = sorted(key for key, value in vars(module).items() if callable(value) and not key.startswith("_"))
-        raise ConfigError(f"Reward {name!r}: {place} has no function {attribute!r}. It has: {', '.join(functions) or 'no functions'}.")
-    return found  # type: ignore[no-any-return]  # its signature and its returns are checked, its annotations are the user's
-
-
-def _from_file(place: str, name: str) -> ModuleType:
-    path = Path(place).resolve()
-    if not path.is_file():
-        raise ConfigError(f"Reward {name!r}: there is no file {path}. A path is relative to the folder the command is started in.")
-    module_name = f"vlmpost_user_{path.stem}_{hashlib.blake2b(str(path).encode(), digest_size=6).hexdigest()}"
-    spec = importlib.util.spec_from_file_location(module_name, path)
-    assert spec is not None, f"a .py file has a spec: {path}"
-    assert spec.loader is not None, f"a .py file has a loader: {path}"
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:  # the user's code may raise anything; it is told with its cause
-        del sys.modules[module_name]
-        raise ConfigError(f"Reward {name!r}: {path} could not be imported: {type(error).__name__}: {error}.") from error
-    return module
-
-
-def _from_package(place: str, name: str) -> ModuleType:
-    try:
-        return importlib.import_module(place)
-    except ModuleNotFoundError as error:
-        local = Path(*place.split(".")).with_suffix(".py")
-        hint = (
-            f" A file of that name is here: write {local}:{name.rpartition(':')[2]}."
-            if local.is_file()
-            else " Install it, or name its file."
-        )
-        raise ConfigError(f"Reward {name!r}: module {error.name!r} cannot be found.{hint}") from None
-    except Exception as error:  # the user's code may raise anything; it is told with its cause
-        raise ConfigError(f"Reward {name!r}: {place} could not be imported: {type(error).__name__}: {error}.") from error
+    if ":" in name:
+        return Reward(find_function(name))
+    near = difflib.get_close_matches(name, names(), n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise ConfigError(
+        f"There is no reward {name!r}.{hint} Rewards: {', '.join(names())}; yours: package.module:function or path/to/file.py:function."
+    )

@@ -14,16 +14,17 @@ from functools import partial
 from typing import Any, Literal
 
 import torch
-from accelerate.utils import gather
+from accelerate.utils import gather, gather_object
 from trl import GRPOTrainer
 
 from vlmpost.config.schema import GenerationConfig
 from vlmpost.models.sampling import row_seed, seeded_processors
+from vlmpost.records import Rollout, Score
 from vlmpost.rewards import RewardSet
 from vlmpost.training import seams
 from vlmpost.training.exact import ExactTrainer
 from vlmpost.training.order import PromptSampler, mini_batch_order
-from vlmpost.training.rollouts import RolloutBatch, figures, judge_all, make_rollouts
+from vlmpost.training.rollouts import RolloutBatch, figures, judge_all, make_rollouts, without_images
 
 logger = logging.getLogger(__name__)
 
@@ -118,12 +119,20 @@ class PolicyTrainer(ExactTrainer, GRPOTrainer):
                 samples=self._samples(len(completion_ids_list)),
                 stop_ids={*self.eos_token_ids, self._tokenizer.pad_token_id},
             )
-            scores = [self.rewards.score(rollout) for rollout in rollouts]
-            verdicts = judge_all(rollouts)
+            scores = self._scores(rollouts)
+            verdicts = judge_all(rollouts, profile=self.rewards.profile)
         self.last_batch = RolloutBatch(rollouts, scores, verdicts)
         self._add_figures(figures(self.last_batch, image_token_ids=self.generation_kwargs["suppress_tokens"]))
         rows = [[_or_nan(score.parts[name]) for name in self.rewards.names] for score in scores]
         return gather(torch.tensor(rows, dtype=torch.float32, device=self.accelerator.device))
+
+    def _scores(self, rollouts: Sequence[Rollout]) -> list[Score]:
+        """The scores of this process's rollouts; a group that lies across processes is scored whole on each of them."""
+        if not self.rewards.per_group:
+            return self.rewards.score_all(rollouts)
+        everywhere = gather_object([without_images(rollout) for rollout in rollouts])
+        first = self.accelerator.process_index * len(rollouts)
+        return self.rewards.score_all(everywhere)[first : first + len(rollouts)]
 
     def _add_figures(self, sums: dict[str, tuple[float, float]]) -> None:
         """Adds this process's (sum, count) pairs to all others' and notes the means."""

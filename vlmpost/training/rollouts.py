@@ -69,9 +69,14 @@ def make_rollouts(
     ]
 
 
-def judge_all(rollouts: Sequence[Rollout]) -> list[Verdict | None]:
+def without_images(rollout: Rollout) -> Rollout:
+    """The rollout light enough to send to other processes."""
+    return replace(rollout, example=replace(rollout.example, images=(), solution=None))
+
+
+def judge_all(rollouts: Sequence[Rollout], *, profile: str) -> list[Verdict | None]:
     """A verdict for each rollout that has a reference answer, for the figures and the log."""
-    return [verdict_of(rollout) for rollout in rollouts]
+    return [verdict_of(rollout, profile=profile) for rollout in rollouts]
 
 
 def figures(batch: RolloutBatch, *, image_token_ids: Collection[int]) -> Sums:
