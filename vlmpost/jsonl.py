@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -14,6 +15,8 @@ from pathlib import Path
 from vlmpost.errors import DataError, RunError
 
 Row = dict[str, object]
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
+"""Surrogates without their partner, as a cut text may end in; UTF-8 cannot hold them."""
 
 
 def read(path: Path | str, *, torn_tail: bool = False) -> Iterator[tuple[int, Row]]:
@@ -27,29 +30,59 @@ def read(path: Path | str, *, torn_tail: bool = False) -> Iterator[tuple[int, Ro
     Raises:
         DataError: The file cannot be read, or a line is not a JSON object.
     """
+    for number, line in _lines(path):
+        try:
+            row = _parse(line, f"{path}:{number}")
+        except DataError:
+            if torn_tail and not line.endswith("\n"):
+                return
+            raise
+        yield number, row
+
+
+def read_each(path: Path | str) -> Iterator[tuple[int, Row | DataError]]:
+    """Like `read`, but a line that is not a JSON object is yielded as its error, and reading goes on.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
+    for number, line in _lines(path):
+        try:
+            yield number, _parse(line, f"{path}:{number}")
+        except DataError as error:
+            yield number, error
+
+
+def _lines(path: Path | str) -> Iterator[tuple[int, str]]:
     try:
         with open(path, encoding="utf-8-sig") as file:
             for number, line in enumerate(file, start=1):
-                if not line.strip():
-                    continue
-                try:
-                    row = json.loads(line)
-                except json.JSONDecodeError as error:
-                    if torn_tail and not line.endswith("\n"):
-                        return
-                    raise DataError(f"{path}:{number}: not JSON ({error.msg}): {line[:80]!r}. Mend or remove the line.") from None
-                if not isinstance(row, dict):
-                    raise DataError(f"{path}:{number}: expected a JSON object, got {type(row).__name__}.")
-                yield number, row
+                if line.strip():
+                    yield number, line
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 text (byte {error.start}). Save it as UTF-8.") from None
 
 
+def _parse(line: str, where: str) -> Row:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{where}: not JSON ({error.msg}): {line[:80]!r}. Mend or remove the line.") from None
+    except (ValueError, RecursionError):
+        raise DataError(f"{where}: holds a number or a nesting that is too large to read: {line[:80]!r}.") from None
+    if not isinstance(row, dict):
+        raise DataError(f"{where}: expected a JSON object, got {type(row).__name__}.")
+    return row
+
+
 def dump(row: Mapping[str, object]) -> str:
-    """One line of JSON, newline included; NaN and infinities become null, since JSON has none."""
-    return json.dumps(_finite(row), ensure_ascii=False, separators=(", ", ": ")) + "\n"
+    """One line of JSON, newline included; NaN and infinities become null, since JSON has none, half characters escapes."""
+    text = json.dumps(_finite(row), ensure_ascii=False, separators=(", ", ": "))
+    if not text.isascii() and _HALF_CHARACTER.search(text):
+        text = json.dumps(_finite(row), separators=(", ", ": "))
+    return text + "\n"
 
 
 def append(path: Path | str, rows: Iterable[Mapping[str, object]]) -> None:

@@ -160,10 +160,18 @@ def test_a_terminated_process_saves_exits_130_and_goes_on_bit_for_bit(recipes, n
     assert _rows(run.metrics_path) == _rows(straight.metrics_path)
 
 
-@pytest.mark.parametrize("kind", ["sft", "rl"])
-def test_two_processes_give_the_losses_of_one(kind, tiny_model, sft_recipe, rl_recipe, new_run, tmp_path):
+ACROSS_PROCESSES = {
+    "rewards": [{"name": f"{Path(__file__).parent / 'length_reward.py'}:most_vowels"}],
+    "algorithm__num_generations": 4,
+    "training__prompts_per_step": 1,
+}
+"""A reward that needs the whole group, and a group that lies half on each of two processes."""
+
+
+@pytest.mark.parametrize(("kind", "changes"), [("sft", {}), ("rl", {}), ("rl", ACROSS_PROCESSES)], ids=["sft", "rl", "rl-group"])
+def test_two_processes_give_the_losses_of_one(kind, changes, tiny_model, sft_recipe, rl_recipe, new_run, tmp_path):
     recipe = {"sft": sft_recipe, "rl": rl_recipe}[kind]
-    config = recipe(tiny_model("qwen2_5_vl"), training__per_device_train_batch_size=None)  # half as large with two processes
+    config = recipe(tiny_model("qwen2_5_vl"), training__per_device_train_batch_size=None, **changes)  # half as large with two processes
     one = new_run(tmp_path / "one", config)
     _start(config, one)
     (tmp_path / "config.json").write_text(config.model_dump_json())
@@ -178,6 +186,9 @@ def test_two_processes_give_the_losses_of_one(kind, tiny_model, sft_recipe, rl_r
     if kind == "rl":
         texts = [[row["text"] for row in _rows(run.rollouts_path)] for run in (one, two)]
         assert texts[0] == texts[1]
+        rewards = [[row["reward"] for row in _rows(run.rollouts_path)] for run in (one, two)]
+        assert rewards[0] == rewards[1]
+        assert len(set(rewards[0])) > 1
 
 
 def test_fsdp2_trains_an_untied_head_as_one_process_does_and_not_without_the_patch(tiny_model, sft_recipe, new_run, tmp_path):

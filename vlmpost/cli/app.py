@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from vlmpost.cli import config, data, demo, environment, evaluation, make, plan, recipes, rewards, rollouts, train
+from vlmpost.cli import config, data, demo, environment, evaluation, make, plan, recipes, reward, rollouts, train
 from vlmpost.cli.log import RunLog
 from vlmpost.errors import RunError, VlmpostError
 
@@ -42,7 +42,7 @@ app.command("env", rich_help_panel=LOOK)(environment.environment)
 app.add_typer(recipes.app, name="recipes", rich_help_panel=LOOK)
 app.add_typer(make.app, name="make", rich_help_panel=DATA)
 app.add_typer(data.app, name="data", rich_help_panel=DATA)
-app.add_typer(rewards.app, name="reward", rich_help_panel=DATA)
+app.add_typer(reward.app, name="reward", rich_help_panel=DATA)
 
 
 def _print_version(wanted: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -18,8 +19,21 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def print_json(value: Mapping[str, object] | Sequence[object]) -> None:
-    """Prints a value as indented JSON."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    """Prints a value as indented JSON; half characters, which no terminal takes, as escapes."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        text = json.dumps(value, indent=2)
+    print(text)
+
+
+def visible(text: str) -> str:
+    """The text with control and direction marks written out as <001B>, so that model text cannot steer the terminal."""
+    return "".join(
+        character if character in "\n\t" or unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co") else f"<{ord(character):04X}>"
+        for character in text
+    )
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, flexible: str | None = None) -> None:

@@ -17,6 +17,7 @@ import torch
 from accelerate.utils import gather, gather_object
 from trl import GRPOTrainer
 
+from vlmpost.answers import symbolic
 from vlmpost.config.schema import GenerationConfig
 from vlmpost.models.sampling import row_seed, seeded_processors
 from vlmpost.records import Rollout, Score
@@ -119,10 +120,13 @@ class PolicyTrainer(ExactTrainer, GRPOTrainer):
                 samples=self._samples(len(completion_ids_list)),
                 stop_ids={*self.eos_token_ids, self._tokenizer.pad_token_id},
             )
+            timeouts_before = symbolic.counts().timeouts
             scores = self._scores(rollouts)
             verdicts = judge_all(rollouts, profile=self.rewards.profile)
         self.last_batch = RolloutBatch(rollouts, scores, verdicts)
-        self._add_figures(figures(self.last_batch, image_token_ids=self.generation_kwargs["suppress_tokens"]))
+        sums = figures(self.last_batch, image_token_ids=self.generation_kwargs["suppress_tokens"])
+        sums["judge_timeout_share"] = (float(symbolic.counts().timeouts - timeouts_before), float(len(rollouts)))
+        self._add_figures(sums)
         rows = [[_or_nan(score.parts[name]) for name in self.rewards.names] for score in scores]
         return gather(torch.tensor(rows, dtype=torch.float32, device=self.accelerator.device))
 

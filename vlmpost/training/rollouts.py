@@ -74,7 +74,7 @@ def without_images(rollout: Rollout) -> Rollout:
     return replace(rollout, example=replace(rollout.example, images=(), solution=None))
 
 
-def judge_all(rollouts: Sequence[Rollout], *, profile: str) -> list[Verdict | None]:
+def judge_all(rollouts: Sequence[Rollout], *, profile: str = "generic") -> list[Verdict | None]:
     """A verdict for each rollout that has a reference answer, for the figures and the log."""
     return [verdict_of(rollout, profile=profile) for rollout in rollouts]
 
