@@ -118,3 +118,28 @@ def test_a_sum_stands_for_its_parts_times_the_weight() -> None:
 def test_a_sum_takes_no_params() -> None:
     with pytest.raises(ConfigError, match="write its parts"):
         rewards.build([RewardTermConfig(name="synergy", params={"mode": "strict"})])
+
+
+def test_grpo_takes_no_discount_and_says_which_term_has_one() -> None:
+    rewards.build([RewardTermConfig(name="synergy")]).check_undiscounted()
+    with pytest.raises(ConfigError, match="ngram_repetition_per_token has the discount 0.99"):
+        rewards.build([RewardTermConfig(name="demystify")], max_completion_length=14336).check_undiscounted()
+
+
+def test_every_preset_is_accepted_with_the_budget_of_its_source() -> None:
+    from vlmpost.rewards.sums import SUMS
+    from vlmpost.rewards.table import TABLE
+
+    budgets = (1024, 512, 1000, 14336, 20480)
+    names = [(name, {"preset": preset}) for name, reward in TABLE.items() for preset in reward.presets] + [(name, {}) for name in SUMS]
+    for name, params in names:
+        if not any(_builds(name, params, budget) for budget in budgets):
+            raise AssertionError(f"{name} {params} is refused for every budget of {budgets}")
+
+
+def _builds(name: str, params: dict[str, str], budget: int) -> bool:
+    try:
+        rewards.build([RewardTermConfig(name=name, params=params)], max_completion_length=budget)
+    except ConfigError:
+        return False
+    return True

@@ -92,7 +92,8 @@ def _reward_faults(config: SftConfig | RlConfig) -> Iterator[Fault]:
 
     for index, term in enumerate(config.rewards):
         try:
-            rewards.build([term], max_completion_length=config.generation.max_completion_length)
+            built = rewards.build([term], max_completion_length=config.generation.max_completion_length)
+            built.check_undiscounted()
         except ConfigError as error:
             for line in str(error).splitlines():
                 message = line.removeprefix("rewards[0]: ").removeprefix(f"rewards[0] ({term.name}): ")

@@ -123,8 +123,5 @@ def _rewards(terms: object) -> Iterator[Fault]:
     if not isinstance(terms, list) or not terms:
         return
     parsed = [_alone(RewardTermConfig, term) for term in terms]
-    for number, term in enumerate(parsed):
-        if isinstance(term, RewardTermConfig) and term.discount != 1:
-            yield Fault(("rewards", number, "discount"), "GRPO gives every token of a completion the same advantage; it takes 1 only.")
     if all(isinstance(term, RewardTermConfig) and term.weight == 0 for term in parsed):
         yield Fault(("rewards",), "every weight is 0, so every rollout would be worth the same; give one a weight.")

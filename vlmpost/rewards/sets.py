@@ -91,6 +91,19 @@ class RewardSet:
         """The discounts of the parts, in order."""
         return tuple(term.discount for term in self.terms)
 
+    def check_undiscounted(self) -> None:
+        """Does nothing for a set that GRPO can train with.
+
+        Raises:
+            ConfigError: A term has a discount.
+        """
+        for term in self.terms:
+            if term.discount != 1:
+                raise ConfigError(
+                    f"{term.name} has the discount {term.discount:g}; GRPO gives every token of a completion the same advantage and "
+                    "takes 1 only. Discounts are for PPO."
+                )
+
     @property
     def per_group(self) -> bool:
         """Whether a term needs all completions of a prompt at once."""

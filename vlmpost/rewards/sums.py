@@ -30,9 +30,28 @@ class Sum:
 
 SUMS: Mapping[str, Sum] = MappingProxyType(
     {
+        "dapo": Sum(
+            "Correct 1, else -1, plus the soft penalty on overlong answers (DAPO, arXiv 2503.14476, section 3.4)",
+            (Part("accuracy", params={"wrong": -1.0}), Part("soft_overlong", params={"preset": "dapo"})),
+        ),
+        "demystify": Sum(
+            "Cosine length reward and a repetition penalty per token with its own discount (Demystifying Long CoT, arXiv 2502.03373); for PPO",
+            (
+                Part("cosine_length", params={"preset": "demystify_paper"}),
+                Part("ngram_repetition_per_token", params={"preset": "demystify"}, discount=0.99),
+            ),
+        ),
+        "easy_r1": Sum(
+            "0.9 accuracy + 0.1 format as EasyR1 reads it (hiyouga/EasyR1 at b44b311)",
+            (Part("accuracy", 0.9), Part("format_tags", 0.1, {"preset": "easy_r1"})),
+        ),
+        "kimi": Sum(
+            "Accuracy plus the length reward within the group (Kimi k1.5, arXiv 2501.12599, section 2.3.3), weight 1 each",
+            (Part("accuracy"), Part("length_group", params={"preset": "kimi"})),
+        ),
         "synergy": Sum(
             "0.9 accuracy + 0.1 format, the reward of The Synergy Dilemma (arXiv 2507.07562)",
-            (Part("accuracy", 0.9), Part("format", 0.1, {"mode": "synergy"})),
+            (Part("accuracy", 0.9), Part("format", 0.1, {"preset": "synergy"})),
         ),
     }
 )

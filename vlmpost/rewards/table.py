@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from vlmpost.errors import ConfigError
-from vlmpost.rewards import correctness, formats
+from vlmpost.rewards import correctness, formats, judged, language, length_settings, lengths, repetition
 from vlmpost.rewards.users import find_function
 
 RewardFunction = Callable[..., Any]  # Any: a number, None, a value per token, or for a group reward one of these per completion
@@ -38,7 +38,21 @@ TABLE: Mapping[str, Reward] = MappingProxyType(
     {
         "accuracy": Reward(correctness.accuracy, check=correctness.check_profile),
         "boxed_format": Reward(formats.boxed_format),
-        "format": Reward(formats.format_think),
+        "classic_length": Reward(lengths.classic, length_settings.CLASSIC, length_settings.check_classic),
+        "cosine_length": Reward(lengths.cosine, length_settings.COSINE, length_settings.check_cosine),
+        "format": Reward(formats.format_think, formats.FORMAT_THINK),
+        "format_tags": Reward(formats.format_tags, formats.FORMAT_TAGS),
+        "judged_accuracy": Reward(judged.judged_accuracy, check=correctness.check_profile),
+        "language": Reward(language.language, language.LANGUAGE),
+        "length_group": Reward(lengths.length_group, length_settings.LENGTH_GROUP, length_settings.check_length_group),
+        "length_scaled": Reward(lengths.length_scaled, length_settings.LENGTH_SCALED, length_settings.check_length_scaled),
+        "ngram_repetition": Reward(repetition.ngram_share, repetition.NGRAM_SHARE, repetition.check_ngram_share),
+        "ngram_repetition_per_token": Reward(repetition.ngram_tokens, repetition.NGRAM_TOKENS, repetition.check_ngram_tokens),
+        "ngram_repetition_total": Reward(repetition.ngram_total, repetition.NGRAM_TOTAL, repetition.check_ngram_tokens),
+        "reasoning_steps": Reward(formats.reasoning_steps, formats.REASONING_STEPS, formats.check_reasoning_steps),
+        "repeated_lines": Reward(repetition.repeated_lines, repetition.REPEATED_LINES, repetition.check_repeated_lines),
+        "soft_overlong": Reward(lengths.soft_overlong, length_settings.SOFT_OVERLONG, length_settings.check_soft_overlong),
+        "tag_count": Reward(formats.tag_count, formats.TAG_COUNT),
     }
 )
 

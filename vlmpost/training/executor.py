@@ -111,6 +111,7 @@ def run_rl(
 ) -> Path:
     """Trains with rewards; arguments, result and errors as `run_sft`."""
     reward_set = rewards.build(config.rewards, max_completion_length=config.generation.max_completion_length)
+    reward_set.check_undiscounted()
 
     def make_trainer(parts: _Parts) -> PolicyTrainer:
         loaded = parts.loaded
