@@ -164,6 +164,7 @@ ACROSS_PROCESSES = {
     "rewards": [{"name": f"{Path(__file__).parent / 'length_reward.py'}:most_vowels"}],
     "algorithm__num_generations": 4,
     "training__prompts_per_step": 1,
+    "training__num_mini_batches": 1,
 }
 """A reward that needs the whole group, and a group that lies half on each of two processes."""
 

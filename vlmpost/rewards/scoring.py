@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import collections
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vlmpost.answers import profiles
 from vlmpost.errors import ConfigError, DataError, GraderError
 from vlmpost.records import Rollout, Score, Verdict
 from vlmpost.rewards.correctness import verdict_of
+from vlmpost.rewards.model_judge import ModelJudge
 from vlmpost.rewards.rows import rollout_of
 from vlmpost.rewards.sets import RewardSet
 
 ROW_PROFILE = "row"
 """In place of a profile's name: each row names its own, under one of `PROFILE_KEYS`."""
+JUDGE_BATCH = 64
+"""Rows put to a model judge at once."""
 PROFILE_KEYS = ("profile", "rule_profile")
 
 
@@ -88,6 +92,23 @@ def score_rows(
             yield from _score_group([(number, row, rollout)], rewards, source=source, profile=profile)
     for group in groups.values():
         yield from _score_group(group, rewards, source=source, profile=profile)
+
+
+def settled(rows: Iterable[Scored | Unscored], judge: ModelJudge | None) -> Iterator[Scored | Unscored]:
+    """Yields the rows in order, the verdicts that the rules left open put to a model in batches; their score follows the verdict."""
+    if judge is None:
+        yield from rows
+        return
+    waiting = iter(rows)
+    while batch := list(itertools.islice(waiting, JUDGE_BATCH)):
+        scored = [one for one in batch if isinstance(one, Scored)]
+        verdicts = iter(judge.settle([one.rollout for one in scored], [one.verdict for one in scored]))
+        for one in batch:
+            if isinstance(one, Scored):
+                verdict = next(verdicts)
+                yield replace(one, verdict=verdict, score=_of_verdict(verdict))
+            else:
+                yield one
 
 
 def _score_group(

@@ -21,7 +21,7 @@ from vlmpost.answers import symbolic
 from vlmpost.config.schema import GenerationConfig
 from vlmpost.models.sampling import row_seed, seeded_processors
 from vlmpost.records import Rollout, Score
-from vlmpost.rewards import RewardSet
+from vlmpost.rewards import RewardSet, judged
 from vlmpost.training import seams
 from vlmpost.training.exact import ExactTrainer
 from vlmpost.training.order import PromptSampler, mini_batch_order
@@ -120,12 +120,14 @@ class PolicyTrainer(ExactTrainer, GRPOTrainer):
                 samples=self._samples(len(completion_ids_list)),
                 stop_ids={*self.eos_token_ids, self._tokenizer.pad_token_id},
             )
-            timeouts_before = symbolic.counts().timeouts
+            timeouts_before, judged_before = symbolic.counts().timeouts, judged.counts()
             scores = self._scores(rollouts)
             verdicts = judge_all(rollouts, profile=self.rewards.profile)
         self.last_batch = RolloutBatch(rollouts, scores, verdicts)
         sums = figures(self.last_batch, image_token_ids=self.generation_kwargs["suppress_tokens"])
         sums["judge_timeout_share"] = (float(symbolic.counts().timeouts - timeouts_before), float(len(rollouts)))
+        seen = judged.counts().num_seen - judged_before.num_seen
+        sums["model_judged_share"] = (float(judged.counts().num_decided - judged_before.num_decided), float(seen))
         self._add_figures(sums)
         rows = [[_or_nan(score.parts[name]) for name in self.rewards.names] for score in scores]
         return gather(torch.tensor(rows, dtype=torch.float32, device=self.accelerator.device))

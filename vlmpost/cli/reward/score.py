@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -12,9 +13,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vlmpost.cli.options import JsonOption, print_json, print_table, visible
+from vlmpost.cli.reward.judge import chosen_judge
 from vlmpost.cli.reward.terms import BudgetOption, ParamsOption, ProfileOption, RecipeOption, RewardOption, built
 
 if TYPE_CHECKING:
+    from vlmpost.rewards.model_judge import ModelJudge
     from vlmpost.rewards.scoring import Scored, Unscored
 
 MAX_FAULTS = 20
@@ -26,7 +29,8 @@ FileArgument = Annotated[Path, typer.Argument(help="Rows with output and gold, r
 class Tally:
     """What was seen while the rows went by."""
 
-    def __init__(self) -> None:
+    def __init__(self, judge: ModelJudge | None = None) -> None:
+        self.judge = judge
         self.outcomes: collections.Counter[str] = collections.Counter()
         self.totals: list[float] = []
         self.faults: list[str] = []
@@ -63,7 +67,12 @@ class Tally:
             "num_with_score": len(self.totals),
             "symbolic": {"comparisons": counts.comparisons, "timeouts": counts.timeouts, "failures": counts.failures},
             "faults": self.faults,
+            **({} if self.judge is None else {"model_judge": self._judged()}),
         }
+
+    def _judged(self) -> dict[str, object]:
+        assert self.judge is not None, "there is a judge"
+        return {**dataclasses.asdict(self.judge.counts), "decided_share": self.judge.counts.decided_share}
 
     def say(self) -> None:
         """Prints the tally and the rows that could not be scored to stderr."""
@@ -75,6 +84,14 @@ class Tally:
         slow = f"; {counts.timeouts} symbolic comparisons hit their time limit" if counts.timeouts else ""
         failed = f"; {counts.failures} failed" if counts.failures else ""
         typer.echo(f"{self.num_rows} rows scored: {outcomes or 'none'}; mean score {mean}{slow}{failed}", err=True)
+        if self.judge is not None:
+            done = self.judge.counts
+            typer.echo(
+                f"model judge: asked about {done.num_asked} of {done.num_seen}, decided {done.num_decided} "
+                f"({100 * done.decided_share:.1f} %), no reply {done.num_failed}, no judgement in the reply {done.num_unreadable}, "
+                f"remembered {done.num_cached}",
+                err=True,
+            )
         for fault in self.faults[:MAX_FAULTS]:
             typer.echo(f"not scored: {fault}", err=True)
         if len(self.faults) > MAX_FAULTS:
@@ -91,6 +108,13 @@ def score(
     reward: RewardOption = None,
     params: ParamsOption = None,
     recipe: RecipeOption = None,
+    judge: Annotated[
+        str | None, typer.Option(help="A model at VLMPOST_JUDGE_BASE_URL that settles what the rules leave open.", show_default=False)
+    ] = None,
+    judge_path: Annotated[
+        str | None, typer.Option(help="The same with a model folder, loaded here; nano for the shipped one.", show_default=False)
+    ] = None,
+    judge_cache: Annotated[Path | None, typer.Option(help="Keep the judge's replies in this file (JSONL).", show_default=False)] = None,
     limit: Annotated[int | None, typer.Option(help="Only the first rows.", min=1, show_default=False)] = None,
     max_completion_length: BudgetOption = None,
     as_json: JsonOption = False,
@@ -105,17 +129,21 @@ def score(
     from vlmpost.answers import profiles
     from vlmpost.cli.rows_progress import rows_progress
     from vlmpost.errors import ConfigError, DataError
-    from vlmpost.rewards.scoring import ROW_PROFILE, score_rows
+    from vlmpost.rewards.scoring import ROW_PROFILE, score_rows, settled
 
     if output is not None and output.exists() and not overwrite:
         raise ConfigError(f"{output} is there already. Add --overwrite, or choose another --output.")
     if profile != ROW_PROFILE:
         profiles.find(profile)
     rewards = built(reward, params, recipe=recipe, max_completion_length=max_completion_length)
-    tally = Tally()
+    model_judge = chosen_judge(judge, judge_path, judge_cache)
+    if model_judge is not None and rewards is not None:
+        raise ConfigError("--judge and --judge-path change the verdict; with --reward take the reward judged_accuracy.")
+    tally = Tally(model_judge)
     with rows_progress() as show:
         rows = itertools.islice(jsonl.read_each(file), limit)
-        scored = _told(tally.watched(score_rows(rows, rewards, source=str(file), profile=profile)), show)
+        found = settled(score_rows(rows, rewards, source=str(file), profile=profile), model_judge)
+        scored = _told(tally.watched(found), show)
         if output is not None:
             _write(output, scored)
             kept: list[Scored] = []
