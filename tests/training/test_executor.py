@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import signal
 from pathlib import Path
@@ -94,6 +95,27 @@ def test_an_rl_run_leaves_metrics_rollouts_images_and_a_status(tiny_model, rl_re
     assert (status["state"], status["step"], status["num_steps"]) == ("finished", 6, 6)
     assert [path.name for path in run.checkpoints()] == ["step_000004", "step_000006"]
     assert not list(run.path.rglob(".tmp-*")) and not (run.path / "README.md").exists()
+
+
+def test_shaped_rewards_per_completion_token_and_group_train_together(tiny_model, rl_recipe, new_run, tmp_path):
+    rewards = [
+        {"name": "cosine_length", "params": {"preset": "trl"}},
+        {"name": "ngram_repetition_per_token", "weight": 0.5, "params": {"ngram_size": 1}},
+        {"name": "length_group"},
+    ]
+    config = rl_recipe(tiny_model("qwen2_5_vl"), rewards=rewards, training__max_steps=1)
+    run = new_run(tmp_path / "run", config)
+    run_rl(config, run)
+    metrics, rollouts = _rows(run.metrics_path)[0], _rows(run.rollouts_path)
+    for row in rollouts:  # every answer is wrong, the budget is 6 tokens
+        wave = -0.5 - 0.25 * (1 + math.cos(math.pi * row["num_tokens"] / 6))
+        lengths = [other["num_tokens"] for other in rollouts if other["id"] == row["id"]]
+        spread = max(lengths) - min(lengths)
+        rank = min(0.0, 0.5 - (row["num_tokens"] - min(lengths)) / spread) if spread else 0.0
+        parts = row["parts"]
+        assert (parts["cosine_length"], parts["length_group"]) == pytest.approx((wave, rank))
+        assert row["reward"] == pytest.approx(wave + rank + 0.5 * parts["ngram_repetition_per_token"])
+    assert metrics["judge_timeout_share"] == 0.0
 
 
 @pytest.fixture
