@@ -5,11 +5,24 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 from vlmpost.errors import ConfigError
-from vlmpost.rewards import correctness, formats, judged, language, length_settings, lengths, repetition
+from vlmpost.rewards import (
+    box_sets,
+    boxes,
+    correctness,
+    formats,
+    judged,
+    language,
+    length_settings,
+    lengths,
+    numeric,
+    permutation,
+    repetition,
+    texts,
+)
 from vlmpost.rewards.users import find_function
 
 RewardFunction = Callable[..., Any]  # Any: a number, None, a value per token, or for a group reward one of these per completion
@@ -34,9 +47,19 @@ class Reward:
         return (self.function.__doc__ or "").strip().partition("\n")[0]
 
 
+def _of(module: ModuleType, name: str, check: Check) -> Reward:
+    """A reward of a module that keeps the presets of several in one mapping."""
+    return Reward(getattr(module, name), module.PRESETS[name], check)
+
+
 TABLE: Mapping[str, Reward] = MappingProxyType(
     {
         "accuracy": Reward(correctness.accuracy, check=correctness.check_profile),
+        "box_average_precision": _of(box_sets, "box_average_precision", box_sets.check_sets),
+        "box_confidence": _of(box_sets, "box_confidence", box_sets.check_sets),
+        "box_overlap": Reward(boxes.box_overlap, boxes.OVERLAP_PRESETS, boxes.check_overlap),
+        "box_set_iou": _of(box_sets, "box_set_iou", box_sets.check_sets),
+        "box_set_score": _of(box_sets, "box_set_score", box_sets.check_sets),
         "boxed_format": Reward(formats.boxed_format),
         "classic_length": Reward(lengths.classic, length_settings.CLASSIC, length_settings.check_classic),
         "cosine_length": Reward(lengths.cosine, length_settings.COSINE, length_settings.check_cosine),
@@ -46,13 +69,22 @@ TABLE: Mapping[str, Reward] = MappingProxyType(
         "language": Reward(language.language, language.LANGUAGE),
         "length_group": Reward(lengths.length_group, length_settings.LENGTH_GROUP, length_settings.check_length_group),
         "length_scaled": Reward(lengths.length_scaled, length_settings.LENGTH_SCALED, length_settings.check_length_scaled),
+        "mean_relative_accuracy": _of(numeric, "mean_relative_accuracy", numeric.check_numeric),
         "ngram_repetition": Reward(repetition.ngram_share, repetition.NGRAM_SHARE, repetition.check_ngram_share),
         "ngram_repetition_per_token": Reward(repetition.ngram_tokens, repetition.NGRAM_TOKENS, repetition.check_ngram_tokens),
         "ngram_repetition_total": Reward(repetition.ngram_total, repetition.NGRAM_TOTAL, repetition.check_ngram_tokens),
+        "numeric_closeness": _of(numeric, "numeric_closeness", numeric.check_numeric),
+        "numeric_rounded": _of(numeric, "numeric_rounded", numeric.check_numeric),
+        "numeric_within": _of(numeric, "numeric_within", numeric.check_numeric),
+        "permutation": _of(permutation, "permutation", permutation.check_permutation),
+        "point_in_box": Reward(boxes.point_in_box, boxes.POINT_PRESETS, boxes.check_point),
         "reasoning_steps": Reward(formats.reasoning_steps, formats.REASONING_STEPS, formats.check_reasoning_steps),
         "repeated_lines": Reward(repetition.repeated_lines, repetition.REPEATED_LINES, repetition.check_repeated_lines),
         "soft_overlong": Reward(lengths.soft_overlong, length_settings.SOFT_OVERLONG, length_settings.check_soft_overlong),
         "tag_count": Reward(formats.tag_count, formats.TAG_COUNT),
+        "text_match": _of(texts, "text_match", texts.check_texts),
+        "text_similarity": _of(texts, "text_similarity", texts.check_texts),
+        "transcription": _of(texts, "transcription", texts.check_texts),
     }
 )
 
