@@ -13,6 +13,7 @@ import pytest
 
 from vlmpost.config.schema import DataConfig, SourceConfig
 from vlmpost.data import NOTE_RENAMED, Ledger, build, collect
+from vlmpost.data.images import image_size
 from vlmpost.errors import ConfigError, DataError
 from vlmpost.records import IMAGE, Example, Message
 
@@ -245,6 +246,13 @@ def test_numbers_named_in_the_ledger_add_up(read_rows: Read) -> None:
     assert [row["event"] for row in rows[1:]] == ["dropped"] * 6 + ["noted", "kept"]
     assert ledger.summary()[0] == "1 of 7 rows kept, 6 dropped (85.7%)"
     assert ledger.summary()[1].endswith("0 images, and 3 more")
+
+
+def test_a_row_with_boxes_learns_the_size_of_its_image(read_rows: Read) -> None:
+    row = {"problem": "<image>Where?", "images": ["a.png"], "answer": "[1, 2, 3, 4]", "box": [1, 2, 3, 4]}
+    examples, _ = read_rows([row | {"id": "a"}, row | {"id": "b", "image_size": [9, 9]}])
+    opened = image_size(examples[0].images[0])
+    assert [example.meta.get("image_size") for example in examples] == [list(opened), [9, 9]]
 
 
 def test_a_row_with_neither_answer_nor_solution_is_kept_and_noted(read_rows: Read) -> None:

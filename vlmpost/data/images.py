@@ -11,6 +11,7 @@ import io
 import struct
 import warnings
 import zlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,8 @@ _MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"BM", b"
 # What Pillow's decoders raise on damaged input.
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, OverflowError, IndexError, TypeError, KeyError)
 _EXIF_ORIENTATION = 0x0112
+_PLACED = frozenset(("box", "boxes", "point", "points"))
+"""Keys of `meta` that hold places in the image."""
 
 
 def open_image(ref: ImageRef) -> Image.Image:
@@ -61,6 +64,19 @@ def image_size(ref: ImageRef) -> tuple[int, int]:
     except _DAMAGE as error:
         raise DataError(f"{name_of(ref)}: the image is damaged ({error}). Replace the file or remove the row.") from None
     return (image.height, image.width) if turned else (image.width, image.height)
+
+
+def size_for_boxes(images: Sequence[ImageRef], meta: Mapping[str, object]) -> dict[str, object]:
+    """The `image_size` that rewards over boxes and points need, where the row has such and does not say it; else nothing.
+
+    An image that cannot be opened is left to who opens it for use.
+    """
+    if len(images) != 1 or "image_size" in meta or not _PLACED & meta.keys():
+        return {}
+    try:
+        return {"image_size": list(image_size(images[0]))}
+    except DataError:
+        return {}  # told by the audit, or by whoever opens it
 
 
 def looks_like_image(data: bytes) -> bool:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast, get_args
 
 from vlmpost.data import gold, markers, paths, shapes
+from vlmpost.data.images import size_for_boxes
 from vlmpost.data.ledger import RowFault
 from vlmpost.data.readers import StoredRow
-from vlmpost.records import AnswerType, Example, Message
+from vlmpost.records import AnswerType, Example, ImageRef, Message
 
 NOTE_NOTHING = "no answer and no solution: cannot be scored or imitated"
 NOTE_LEVEL = "level is not 1 to 5 and was left in meta"
@@ -61,9 +62,15 @@ def example_of(
         choices=tuple(markers.without_markers(choice) for choice in choices),
         solution=solution,
         level=level,
-        meta=draft.meta | ({"accepted_answers": list(reference.accepted)} if reference.accepted else {}) | {"row": row.where},
+        meta=_meta(draft, reference, tuple(images)) | {"row": row.where},
     )
     return example, (*notes, *level_notes)
+
+
+def _meta(draft: shapes.Draft, reference: gold.Gold, images: Sequence[ImageRef]) -> dict[str, object]:
+    """What the row says beside the fields of an example, for rewards and profiles."""
+    accepted: dict[str, object] = {"accepted_answers": list(reference.accepted)} if reference.accepted else {}
+    return draft.meta | accepted | size_for_boxes(images, draft.meta)
 
 
 def content_of(example: Example) -> tuple[tuple[Message, ...], object, str | None, str | None]:
