@@ -24,17 +24,14 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, Literal
 
-import numpy as np
-
 from vlmpost.records import Rollout
 from vlmpost.rewards.boxes import SPACE_PRESETS, VLM_R1_SPACES, Overlap, in_one_space, overlap_of
 from vlmpost.rewards.coordinates import QWEN2_VL_FACTOR, Space, Spaces, check_spaces
 from vlmpost.rewards.locations import Box, FoundBox, gold_boxes, read_boxes, read_fenced_boxes
 
 SetReading = Literal["general", "vlm_r1"]
-COCO_THRESHOLDS: Final = tuple(float(threshold) for threshold in np.linspace(0.5, 0.95, 10))
+COCO_THRESHOLDS: Final = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
 MAX_BOXES_PER_LABEL: Final = 100
-_RECALLS: Final = np.linspace(0.0, 1.0, 101)
 _VISUAL_RFT: Final[Mapping[str, object]] = MappingProxyType({"match": "confidence", "drop_repeats": True})
 _VLM_R1: Final[Mapping[str, object]] = MappingProxyType({"reading": "vlm_r1"})
 PRESETS: Final[Mapping[str, Mapping[str, Mapping[str, object]]]] = MappingProxyType(
@@ -205,6 +202,8 @@ def box_average_precision(
         image_min_pixels: Pixel budget of the processor, for `resized`.
         image_max_pixels: Pixel budget of the processor, for `resized`.
     """
+    from vlmpost.rewards.average_precision import average_precision  # brings numpy, which `vlmpost --help` does without
+
     spaces = Spaces(answer_space, gold_space, resize_factor, image_min_pixels, image_max_pixels)
     sets = _sets(rollout, spaces, reading=reading)
     if sets is None or isinstance(sets, float):
@@ -215,8 +214,8 @@ def box_average_precision(
     for label in dict.fromkeys(gold.label for gold in golds):
         wanted = [gold for gold in golds if gold.label == label]
         given = [answer for answer in ranked if answer.label == label][:MAX_BOXES_PER_LABEL]
-        overlaps = np.array([[overlap_of(answer.box, gold.box, "continuous") for gold in wanted] for answer in given])
-        precisions += [_average_precision(overlaps.reshape(len(given), len(wanted)), threshold) for threshold in iou_thresholds]
+        overlaps = [[overlap_of(answer.box, gold.box, "continuous") for gold in wanted] for answer in given]
+        precisions += [average_precision(overlaps, threshold, num_golds=len(wanted)) for threshold in iou_thresholds]
     mean = sum(precisions) / len(precisions)
     return mean * min(1.0, len(golds) / len(answers)) if punish_extra else mean
 
@@ -314,25 +313,3 @@ def _confidence(answer: FoundBox) -> float:
 
 def _is_calibrated(answer: FoundBox, *, missing: bool) -> bool:
     return missing if answer.confidence is None else 0.0 <= answer.confidence <= 1.0
-
-
-def _average_precision(overlaps: np.ndarray, threshold: float) -> float:
-    """COCO's interpolated precision at 101 recalls for one label and one threshold.
-
-    Args:
-        overlaps: IoU by ranked answer and gold, shape [answers, golds].
-        threshold: IoU from which a pair matches.
-    """
-    num_answers, num_golds = overlaps.shape
-    hits = np.zeros(num_answers)
-    free = np.ones(num_golds, dtype=bool)
-    for row in range(num_answers):
-        values = np.where(free, overlaps[row], -1.0)
-        best = num_golds - 1 - int(np.argmax(values[::-1]))  # of equal overlaps COCO takes the later gold
-        if values[best] >= min(threshold, 1 - 1e-10):
-            hits[row], free[best] = 1.0, False
-    found = np.cumsum(hits)
-    precision = found / np.arange(1, num_answers + 1)
-    precision = np.maximum.accumulate(precision[::-1])[::-1]
-    places = np.searchsorted(found / num_golds, _RECALLS, side="left")
-    return float(np.append(precision, 0.0)[places].mean())
