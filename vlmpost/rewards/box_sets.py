@@ -30,7 +30,8 @@ from vlmpost.rewards.coordinates import QWEN2_VL_FACTOR, Space, Spaces, check_sp
 from vlmpost.rewards.locations import Box, FoundBox, gold_boxes, read_boxes, read_fenced_boxes
 
 SetReading = Literal["general", "vlm_r1"]
-COCO_THRESHOLDS: Final = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
+COCO_THRESHOLDS: Final = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.8999999999999999, 0.95)
+"""As NumPy's linspace gives them, which COCO's evaluator uses: an IoU of just below 0.9 passes."""
 MAX_BOXES_PER_LABEL: Final = 100
 _VISUAL_RFT: Final[Mapping[str, object]] = MappingProxyType({"match": "confidence", "drop_repeats": True})
 _VLM_R1: Final[Mapping[str, object]] = MappingProxyType({"reading": "vlm_r1"})

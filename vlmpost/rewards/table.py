@@ -21,6 +21,7 @@ from vlmpost.rewards import (
     numeric,
     permutation,
     repetition,
+    silver,
     texts,
 )
 from vlmpost.rewards.users import find_function
@@ -80,6 +81,7 @@ TABLE: Mapping[str, Reward] = MappingProxyType(
         "point_in_box": Reward(boxes.point_in_box, boxes.POINT_PRESETS, boxes.check_point),
         "reasoning_steps": Reward(formats.reasoning_steps, formats.REASONING_STEPS, formats.check_reasoning_steps),
         "repeated_lines": Reward(repetition.repeated_lines, repetition.REPEATED_LINES, repetition.check_repeated_lines),
+        "silver_accuracy": Reward(silver.silver_accuracy, silver.PRESETS, silver.check_silver),
         "soft_overlong": Reward(lengths.soft_overlong, length_settings.SOFT_OVERLONG, length_settings.check_soft_overlong),
         "tag_count": Reward(formats.tag_count, formats.TAG_COUNT),
         "text_match": _of(texts, "text_match", texts.check_texts),
