@@ -154,3 +154,18 @@ def test_bench_times_verdicts_and_rewards(tmp_path: Path) -> None:
     printed = json.loads(run("bench", path, "--reward", "accuracy", "--json").stdout)
     assert [line["what"] for line in printed["work"]] == ["verdict (generic)", "accuracy"]
     assert all(line["rows_per_second"] > 0 for line in printed["work"])
+
+
+def test_agreement_of_teacher_responses_is_measured_and_filtered(tmp_path: Path) -> None:
+    path, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    rows = [
+        {"id": "half", "gold": "7", "responses": [r"\boxed{7}", r"\boxed{8}"]},
+        {"id": "none", "gold": "7", "responses": ["6", "8"]},
+        {"id": "broken", "gold": "7", "responses": "7"},
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    result = run("agree", path, "--output", out, "--min-agreement", 0.5, "--json")
+    printed = json.loads(result.stdout)
+    assert (printed["num_rows"], printed["num_kept"], printed["mean_agreement"]) == (2, 1, 0.25)
+    assert printed["faults"][0].startswith(f"{path}:3: responses must be a list")
+    assert [(row["id"], row["agreement"]) for row in map(json.loads, out.read_text().splitlines())] == [("half", 0.5)]

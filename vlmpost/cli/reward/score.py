@@ -145,7 +145,7 @@ def score(
         found = settled(score_rows(rows, rewards, source=str(file), profile=profile), model_judge)
         scored = _told(tally.watched(found), show)
         if output is not None:
-            _write(output, scored)
+            written_beside(output, (jsonl.dump(one.as_row()) for one in scored))
             kept: list[Scored] = []
         else:
             kept = list(scored)
@@ -165,22 +165,20 @@ def _told(rows: Iterator[Scored], show: Callable[[str, int, int | None], None]) 
         yield row
 
 
-def _write(path: Path, rows: Iterator[Scored]) -> None:
-    """Writes the rows beside the file and then in its place, so that a stopped command leaves no half of it.
+def written_beside(path: Path, lines: Iterator[str]) -> None:
+    """Writes lines beside the file and then in its place, so that a stopped command leaves no half of it.
 
     Raises:
         RunError: The disk refuses.
     """
     import os
 
-    from vlmpost import jsonl
     from vlmpost.errors import RunError
 
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with open(partial, "w", encoding="utf-8") as file:
-            for one in rows:
-                file.write(jsonl.dump(one.as_row()))
+            file.writelines(lines)
         os.replace(partial, path)
     except OSError as error:
         raise RunError(f"{path}: cannot be written ({error.strerror}). Choose another --output.") from None
