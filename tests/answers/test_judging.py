@@ -243,6 +243,11 @@ def test_every_writing_of_a_number_is_right_and_its_neighbour_wrong(number: int,
         "\x00" * 1000,
         "1," * 10**5,
         "A " * 10**6,
+        "[" * 10**6,
+        "one " * 10**5,
+        "5 m " * 10**5,
+        "$" * 10**6,
+        "- " * 10**6,
     ],
     ids=lambda text: text[:8].encode("unicode_escape").decode(),
 )
@@ -251,6 +256,60 @@ def test_hostile_text_ends_soon_without_a_right_answer(text: str) -> None:
     assert not judge(text, answer="B", answer_type="choice", choices=COLORS).correct
 
 
-def test_importing_answers_and_rewards_loads_no_numerics() -> None:
-    code = "import sys, vlmpost.answers, vlmpost.rewards; print({'numpy', 'sympy', 'math_verify', 'torch', 'pydantic'} & set(sys.modules))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "set()"
+SENTENCES = [
+    ("The model has ___ dots divided into 2 equal groups.", "2", "unparsed"),
+    ("x = [1, 2]\nprint(x[1])", "2", "unparsed"),
+    ("Of the three people in the image, only the actor smiles.", "3", "unparsed"),
+    ("I cannot answer since I cannot see the 2 people.", "2", "refusal"),
+    ("I do not have access to a ruler.\n\nHowever, based on the image, the length is 2 inches.", "2", "correct"),
+    ("So, there is 1 block that has exactly 36 houses.", "1", "correct"),
+    ("The total is 6.\n\nDo you have other questions for me?", "6", "correct"),
+    ("The total is 6.\n\n(We can check that 3 + 3 is 6.)", "6", "correct"),
+    ("Accuracy\nNiece: 9\nPie: 6", "6", "unparsed"),
+    ("The range of the numbers is 13 to 22.", "13", "wrong"),
+    ("The ratio is 3:1.", "1", "unparsed"),
+    ("The answer is 1 - sin(1).", "1", "wrong"),
+    ("The answer is 3x + 2.", "3", "wrong"),
+    ("The answer is 10-5.", "10", "wrong"),
+    ("The answer is 24\u03c0.", "24", "wrong"),
+    ("The answer is \u03c0/2.", "1.57", "correct"),
+    ("The length is 5 cm.", "5 m", "wrong"),
+    ("The length is 500 cm.", "5 m", "correct"),
+    ("8, 9", "9", "wrong"),
+]
+
+
+@pytest.mark.parametrize(("text", "answer", "outcome"), SENTENCES)
+def test_what_a_sentence_states(text: str, answer: str, outcome: str) -> None:
+    assert judge(text, answer=answer, answer_type="number").outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "outcome"),
+    [
+        ("The city is Paris, which is in France.", "Paris", "correct"),
+        ("It is not red because it is blue.", "red", "wrong"),
+        ('The text in the image is "CENTRE".', "CENTRE", "correct"),
+        ("The answer is red or blue.", "red", "wrong"),
+        ("The answer is (a) the first one.", "(a)", "correct"),
+        ("The answer is (a) and (b).", "(a)", "wrong"),
+        ("The time is 3:15.", "3:15 pm", "correct"),
+        ("3:15 am", "3:15 pm", "wrong"),
+        ("On March 5, 2020.", "2020-03-05", "correct"),
+        ("16 $\\pi$", "\\pi", "wrong"),
+        ("Yes, the group is cyclic. Since 7 is prime, every element but one generates it, as was shown above.", "True", "correct"),
+        ("cannot be determined", "Cannot be determined.", "correct"),
+        (r"\boxed{2X+1}", "2x+1", "wrong"),
+        ("act", "cat", "wrong"),
+        ("1/3", r"\frac{3^{1008}-1}{3^{1009}}", "wrong"),
+    ],
+)
+def test_words_times_and_items(text: str, answer: str, outcome: str) -> None:
+    assert judge(text, answer=answer, answer_type="text").outcome == outcome
+
+
+@pytest.mark.parametrize(("room", "allowed"), [("answers", "set()"), ("rewards", "numpy")])
+def test_importing_a_room_loads_no_algebra(room: str, allowed: str) -> None:
+    code = f"import sys, vlmpost.{room}; print({{'numpy', 'sympy', 'math_verify', 'torch', 'pydantic'}} & set(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    assert loaded in ("set()", f"{{'{allowed}'}}")

@@ -6,7 +6,8 @@ Symbolic comparison runs in a killable process (`symbolic.py`); everything else 
 
 from __future__ import annotations
 
-from vlmpost.answers.judging import judge
+from vlmpost.answers.judging import judge, judge_reference
+from vlmpost.answers.reference import Reference, reference_of
 from vlmpost.answers.spans import answer_region, last_box
 
-__all__ = ["answer_region", "judge", "last_box"]
+__all__ = ["Reference", "answer_region", "judge", "judge_reference", "last_box", "reference_of"]

@@ -1,55 +1,60 @@
-"""Reads an option of a multiple-choice question: a letter that stands alone, else the text of exactly one option."""
+"""Reads one stretch of text as the choice of an option: a letter that stands for it, else the text of exactly one option.
+
+A letter wins over a text that belongs to another option, and the conflict is said. Several letters without a decision are
+"ambiguous". Where the stretch stands in the answer is `choosing.py`.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import re
 import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from vlmpost.answers import labels
 from vlmpost.answers.normal import plain_text
-from vlmpost.answers.numbers import parse_number
+from vlmpost.answers.options import Named, Options, options, tokens
 from vlmpost.errors import GraderError
 
 MAX_CHOICES = 10
-_UNWRAP = re.compile(r"\\(?:text[a-z]*|math(?:rm|bf|it)|mbox|boxed)\s*\{([^{}]*)\}")
-_MARKS = str.maketrans(
-    {
-        "\uff08": "(",
-        "\uff09": ")",
-        "\u3010": "[",
-        "\u3011": "]",
-        "$": " ",
-        "`": " ",
-        '"': " ",
-        "\u201c": " ",
-        "\u201d": " ",
-        "{": " ",
-        "}": " ",
-    }
+MAX_OPTION_CHARACTERS = 300
+"""Two letters further apart are not taken for neighbours in a list."""
+_BARE = re.compile(r"[\s(\[*_\"'`$]{0,12}([A-Ja-j])[\s)\].:*_,;!\"'`$\u3002]{0,12}\Z")
+_CORRECTION = re.compile(
+    r"\b(?:not|rather than|instead of|wait|actually|but|no,|correction|however|sorry|re-?check\w*|reconsider\w*|instead)\b", re.IGNORECASE
 )
-_BARE = re.compile(r"[\s(\[*_]*([A-Ja-j])[\s)\].:*_,;]*\Z")
-_STRONG = re.compile(
-    r"\(([A-J])\)|\[([A-J])\]|\b(?:[Oo]ption|[Cc]hoice|[Ll]etter|[Aa]nswer)s?\s*:?\s*\(?([A-J])(?![\w'])|(?<![\w'])([A-J])\)"
+_DECIDED_BEFORE = re.compile(
+    r"(?:\b(?:is|be|are|choose|select|pick|answer|option|choice|with|as|to)|[:=])\s{0,2}(?:the\s|an?\s|option\s|answer\s|choice\s|therefore\s)?[(\[*\"']{0,3}\Z",
+    re.IGNORECASE,
 )
-_LEAD = re.compile(r"[\s*_]*\(?([A-J])[).:\]](?=[\s*_]|\Z)")
-_MARKED = re.compile(r"\*\*\s*\(?([A-J])\)?[.:]?(?=\s|\*\*)|(?<![\w'\\])([A-J])[:.)](?=\s|\Z)")
-_LONE = re.compile(r"(?<![\w'\u2019\\.-])([A-J])(?![\w'\u2019]|-\w)")
-_CORRECTION = re.compile(r"\b(?:not|rather than|instead of|wait|actually|but|no,|correction)\b", re.IGNORECASE)
-_NEGATED = re.compile(r"\b(?:not|rather than|instead of|isn't|eliminate|rule out)\s+(?:option\s+)?\(?\Z", re.IGNORECASE)
-_TO_BE_ITEM = re.compile(
-    r"\b(?:point|angle|figure|graph|line|vertex|segment|triangle|class|type|vitamin|group|section|player|plan)s?\s+\Z", re.IGNORECASE
+_STATED_BEFORE = re.compile(r"\b(?:is|be|choose|select|pick|option|choice)\s{1,2}\Z", re.IGNORECASE)
+_DECIDED_AFTER = re.compile(
+    r"[)\]*\"']{0,3}(?:\s\([^()\n]{0,80}\))?,?\s(?:is|are|as|would be|seems|appears|must be)\s"
+    r"(?:(?:to be|the|clearly|most|best|only|likely)\s){0,3}"
+    r"(?:correct|right|true|best|answer|accurate|appropriate|suitable|likely|closest)",
+    re.IGNORECASE,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which option was read; `index` None with rule "ambiguous" where several letters stand without a decision."""
+    """Which option was read; `index` None with rule "ambiguous" where several stand without a decision."""
 
     index: int | None
     rule: str
     start: int = 0
     end: int = 0
+    """Where the letter stands in the text, as [start, end); both 0 where the whole text says it."""
+    conflict: bool = False
+    """Whether the letter stands beside the text of another option."""
+    stated: bool = False
+    """Whether an option text or a lone letter follows a word like "is"."""
+    opens: bool = False
+    """Whether the text begins with the option text."""
+    sure: bool = False
+    """Whether the text opens with the letter, is the option, or marks one letter only; else it was picked out of a sentence."""
 
 
 def gold_index(answer: str, choices: Sequence[str]) -> int:
@@ -68,7 +73,10 @@ def gold_index(answer: str, choices: Sequence[str]) -> int:
             return index
     wanted = plain_text(answer)
     for index, choice in enumerate(choices):
-        if choice == answer or plain_text(choice) == wanted:
+        if choice == answer:
+            return index
+    for index, choice in enumerate(choices):
+        if wanted and plain_text(choice) == wanted:
             return index
     letters = ", ".join(string.ascii_uppercase[:count])
     raise GraderError(f"The reference answer {answer!r} is neither an option letter ({letters}) nor the text of an option.")
@@ -80,120 +88,136 @@ def read_choice(text: str, choices: Sequence[str], *, firm: bool) -> Choice | No
     Args:
         text: What stands where the answer should be.
         choices: Option texts in order A, B, ...; may be empty when they are not known.
-        firm: Whether the place is one for answers (a tag, a box, after "the answer is"), so that a letter in a longer
+        firm: Whether the place is one for answers (a tag, a box, after "the answer is"), so that a lone letter in a longer
             text is read; elsewhere it must be marked as an option or end the text.
     """
     count = len(choices) or MAX_CHOICES
     match = _BARE.match(text)
     if match:
         index = ord(match.group(1).upper()) - ord("A")
-        return Choice(index, "choice_letter", match.start(1), match.end(1)) if index < count else _by_text(text, choices)
-    shown = _unwrap(text)
+        if index < count:
+            return Choice(index, "choice_letter", match.start(1), match.end(1), sure=True)
+        exact = options(tuple(choices)).equal(text) if choices else None
+        return None if exact is None else Choice(exact, "choice_text", sure=True)
+    shown = labels.clean(text)
     match = _BARE.match(shown)
-    if match and ord(match.group(1).upper()) - ord("A") < count:
-        return Choice(ord(match.group(1).upper()) - ord("A"), "choice_letter")
-    lead = _leading(shown, count)
-    if lead is not None:
-        return lead
-    if choices:
-        exact = _equal_option(shown, choices)
+    if match and ord(match.group(1).upper()) - 65 < count:
+        return _at(shown, match.start(1), sure=True)
+    known = options(tuple(choices)) if choices else None
+    lead = labels.leading(shown, count, firm=False)
+    if lead is not None and known is not None and _is_labelled(text, lead, known):
+        return _at(shown, lead, sure=True)
+    if known is not None and (lead is None or known.holds(text)):
+        exact = known.equal(text)
         if exact is not None:
-            return Choice(exact, "choice_text")
-    found = _letter(shown, count, firm)
-    if found is not None:
-        return found
-    return _by_text(shown, choices)
+            return Choice(exact, "choice_text", sure=True)
+    return _within(text, shown, known, count, firm)
 
 
-def _unwrap(text: str) -> str:
-    """The text without wrappers, at the same positions where nothing was wrapped."""
-    for _ in range(4):
-        unwrapped = _UNWRAP.sub(r" \1 ", text)
-        if unwrapped == text:
-            break
-        text = unwrapped
-    return text.translate(_MARKS)
+def _is_labelled(text: str, lead: int, known: Options) -> bool:
+    """Whether the text is the letter at `lead` with its own option text and nothing else."""
+    own = known.texts[ord(text[lead]) - 65].strip() if text[lead] in string.ascii_uppercase else ""
+    return bool(own) and text[lead + 1 :].strip(" .):]*\n") == own.rstrip(".")
 
 
-def _leading(text: str, count: int) -> Choice | None:
-    """The letter a text opens with, as in "(B) green", unless others are listed beside it or it is taken back."""
-    lead = _LEAD.match(text)
-    if lead and ord(lead.group(1)) - 65 < count and not (lead.group(1) in "AI" and text[lead.end() - 1] not in ").:]"):
-        others = {letter for _, letter in _hits(_STRONG, text[lead.end() :], count)}
-        if (not others - {lead.group(1)} or not _CORRECTION.search(text)) and not _listed(text, count):
-            return Choice(ord(lead.group(1)) - 65, "choice_letter")
-    return None
+def _within(text: str, shown: str, known: Options | None, count: int, firm: bool) -> Choice | None:
+    """The option that a longer text names."""
+    shaded = labels.shade(shown)
+    lead = labels.leading(shown, count, firm=firm)
+    marked = labels.strong(shaded, count)
+    named = known.named(text if known.compares else labels.shade(text)) if known is not None else []
+    if lead is not None and labels.foreign(shaded, count) and named and shown[lead] not in {chr(65 + name.index) for name in named}:
+        lead = None
+    if lead is not None and not _lists_options(shown, sorted({lead, *marked}), known):
+        opening = known.opening(text[lead : lead + MAX_OPTION_CHARACTERS]) if known is not None else None
+        if opening is not None:
+            return Choice(opening, "choice_text", stated=True)
+        later = {shown[place] for place in marked if place > lead}
+        if not later - {shown[lead]} or not _CORRECTION.search(shown, lead):
+            return _at(shown, lead, named, sure=True)
+    if named and labels.foreign(shaded, count):
+        return _by_text(named)
+    if marked:
+        return _decide(shaded, marked, named, known, sure=True)
+    dotted = labels.dotted(shaded, count)
+    dotted = [place for place in dotted if firm or _DECIDED_BEFORE.search(shaded, max(0, place - 24), place)]
+    if dotted:
+        return _decide(shaded, dotted, named, known)
+    if not firm or any(name.stated for name in named):
+        chosen = _by_text(named)
+        if chosen is not None:
+            return chosen
+    lone = labels.weak(shaded, count)
+    if not firm and not (len({shaded[place] for place in lone}) == 1 and labels.ends(shaded, lone[-1] + 1)):
+        stated = [place for place in lone if _STATED_BEFORE.search(shaded, max(0, place - 24), place)]
+        lone = [] if _joined(shaded, lone) else stated
+    if lone and not (named and not firm):
+        return _decide_lone(shaded, lone, named, known)
+    return _by_text(named)
 
 
-def _letter(text: str, count: int, firm: bool) -> Choice | None:
-    for pattern in (_STRONG, _MARKED, _LONE):
-        hits = _hits(pattern, text, count)
-        if pattern is _LONE:
-            hits = [hit for hit in hits if not _is_word(text, hit[0]) and not _names_an_item(text, hit[0])]
-            if hits and not firm and not (len({letter for _, letter in hits}) == 1 and text[hits[-1][0] + 1 :].strip(" .)*\t") == ""):
-                return None
-        hits = [hit for hit in hits if not _NEGATED.search(text, max(0, hit[0] - 24), hit[0] + text[hit[0] :].find(hit[1]))]
-        letters = {letter for _, letter in hits}
-        if len(letters) == 1:
-            return Choice(ord(hits[0][1]) - 65, "choice_letter")
-        if len(letters) > 1:
-            if _CORRECTION.search(text):
-                return Choice(ord(hits[-1][1]) - 65, "choice_letter_corrected")
-            return Choice(None, "ambiguous")
-    return None
+def _at(text: str, place: int, named: Sequence[Named] = (), *, sure: bool = False) -> Choice:
+    index = ord(text[place].upper()) - ord("A")
+    conflict = bool(named) and all(name.index != index for name in named)
+    return Choice(index, "choice_letter", place, place + 1, conflict, sure=sure)
 
 
-def _hits(pattern: re.Pattern[str], text: str, count: int) -> list[tuple[int, str]]:
-    found = [(match.start(), next(group for group in match.groups() if group)) for match in pattern.finditer(text)]
-    return [hit for hit in found if ord(hit[1]) - 65 < count]
+def _decide(text: str, places: Sequence[int], named: Sequence[Named], known: Options | None, *, sure: bool = False) -> Choice:
+    """The only letter, else the last one after a correction, else the only one that is declared right."""
+    if len({text[place] for place in places}) == 1:
+        return _at(text, places[-1], named, sure=sure)
+    declared = {text[place]: place for place in places if _DECIDED_AFTER.match(text, place + 1)}
+    if len(declared) == 1:
+        return _at(text, next(iter(declared.values())), named)
+    if _CORRECTION.search(text, places[0]):
+        return Choice(ord(text[places[-1]]) - 65, "choice_letter_corrected", places[-1], places[-1] + 1)
+    declared = {text[place]: place for place in places if _DECIDED_BEFORE.search(text, max(0, place - 24), place)}
+    if len(declared) == 1 and not _joined(text, places) and not _lists_options(text, places, known):
+        return _at(text, next(iter(declared.values())), named)
+    return Choice(None, "ambiguous")
 
 
-def _listed(text: str, count: int) -> bool:
-    """Whether several letters are given side by side, as in "A, B and D" or "(A) and (C)"."""
-    match = re.match(r"[\s*(\[]*([A-J])[\])]?\s*(?:,|and|&|or|/)\s*(?:and\s+|or\s+)?[(\[]?([A-J])\b", text)
-    return match is not None and all(ord(letter) - 65 < count for letter in match.groups())
+def _decide_lone(text: str, places: Sequence[int], named: Sequence[Named], known: Options | None) -> Choice:
+    choice = _decide(text, places, named, known)
+    stated = choice.index is not None and _STATED_BEFORE.search(text, max(0, choice.start - 24), choice.start) is not None
+    return dataclasses.replace(choice, stated=stated)
 
 
-def _is_word(text: str, place: int) -> bool:
-    """Whether the letter is the article A or the pronoun I: a lower-case word follows."""
-    return text[place] in "AI" and re.match(r"\s+(?!and\b|or\b)[a-z]", text[place + 1 :]) is not None
+def _joined(text: str, places: Sequence[int]) -> bool:
+    """Whether the letters are a list, as in "A, B and D"."""
+    return any(
+        re.fullmatch(r"[)\]*.\s]{0,4}(?:,|and|&|or|/|;)\s{0,2}(?:and |or )?(?:option )?[(\[*]{0,3}", text[left + 1 : right]) is not None
+        for left, right in itertools.pairwise(places)
+        if right - left < 24
+    )
 
 
-def _names_an_item(text: str, place: int) -> bool:
-    """Whether the letter names a thing of the question (point B, x = C) and not an option."""
-    after = text[place + 1 : place + 4].lstrip()
-    return _TO_BE_ITEM.search(text, max(0, place - 20), place) is not None or after[:1] in ("=", "+", "^", "<", ">")
+def _lists_options(text: str, places: Sequence[int], known: Options | None) -> bool:
+    """Whether the letters are given with their option texts side by side, as in "(A) red and (C) blue"."""
+    if known is None:
+        return False
+    for left, right in itertools.pairwise(places):
+        if right - left > MAX_OPTION_CHARACTERS or text[left] == text[right]:
+            continue
+        between = [word for word in tokens(text[left + 1 : right]) if word not in ("and", "or", "option")]
+        if tuple(between) == known.tokens[ord(text[left]) - 65] and between:
+            return True
+    return False
 
 
-def _equal_option(text: str, choices: Sequence[str]) -> int | None:
-    wanted = plain_text(text)
-    if not wanted:
+def _by_text(named: Sequence[Named]) -> Choice | None:
+    """The only option that is named, else the only one that follows a word like "is"."""
+    indices = {name.index for name in named}
+    formulas = all(name.formula for name in named)
+    if len(indices) > 2 and not formulas:
         return None
-    same = [index for index, choice in enumerate(choices) if plain_text(choice) == wanted]
-    if same:
-        return same[0]
-    number = parse_number(text)
-    if number is None:
+    if len(indices) > 1:
+        named = [name for name in named if name.stated or name.opens]
+        indices = {name.index for name in named}
+    if len(indices) > 1 and formulas:
+        indices = {named[-1].index}
+    if len(indices) != 1:
         return None
-    equal = [
-        index
-        for index, parsed in enumerate(parse_number(choice) for choice in choices)
-        if parsed is not None and parsed.value == number.value and (not parsed.unit or not number.unit or parsed.unit == number.unit)
-    ]
-    return equal[0] if len(equal) == 1 else None
-
-
-def _by_text(text: str, choices: Sequence[str]) -> Choice | None:
-    """The only option whose text stands in `text` as whole words, longer options hiding the ones inside them."""
-    if not choices:
-        return None
-    exact = _equal_option(text, choices)
-    if exact is not None:
-        return Choice(exact, "choice_text")
-    rest, found = f" {plain_text(text)} ", []
-    options = sorted(((plain_text(choice), index) for index, choice in enumerate(choices)), key=lambda option: -len(option[0]))
-    for option, index in options:
-        if option and f" {option} " in rest:
-            rest = rest.replace(f" {option} ", " \x00 ")
-            found.append(index)
-    return Choice(found[0], "choice_text") if len(found) == 1 else None
+    index = indices.pop()
+    mine = [name for name in named if name.index == index]
+    return Choice(index, "choice_text", stated=any(name.stated for name in mine), opens=any(name.opens for name in mine))

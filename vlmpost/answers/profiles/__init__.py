@@ -8,6 +8,7 @@ evaluated, and a failure of the rule itself is "uncertain", never a silent 0.
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -60,12 +61,14 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(_PLACES))
 
 
+@functools.cache
 def find(name: str) -> Profile:
-    """Returns the profile of that name.
+    """Returns the profile of that name; "mathvista-compat" is "mathvista_official", as hyphens are underscores.
 
     Raises:
         ConfigError: There is none.
     """
+    name = name.replace("-", "_").replace("_compat", "_official")
     if name not in _PLACES:
         near = difflib.get_close_matches(name, names(), n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
