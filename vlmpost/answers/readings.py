@@ -22,7 +22,8 @@ _SEVERAL = re.compile(r"[\s$]*,?[\s$]*(?:or|and)[\s$]+|[\s$]*,[\s$]*")
 _EITHER = re.compile(r"[\s$]*,?[\s$]*(?:or|and|to)[\s$]+(?:[A-Za-z]\s*=\s*)?")
 _BETWEEN_FORMULAS = re.compile(r"[\s,;]*(?:or|and)?\s*")
 _STATES = re.compile(
-    r"(?:\b(?:is|are|was|were|be|equals?|has|have|had|gives?|gets?|total of|makes|leaves|leaving|giving|so|thus|hence|therefore)|[=:\u2248])"
+    r"(?:\b(?:is|are|was|were|be|equals?|has|have|had|gives?|gets?|total of|makes|leaves|leaving|giving|so|thus|hence|therefore)"
+    r"|[=:\u2248])"
     r"\s*(?:approximately|about|around|roughly|exactly|only|equal to|also|now|then)?[\s*$\\(]{0,6}\Z",
     re.IGNORECASE,
 )
