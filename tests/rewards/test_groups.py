@@ -67,7 +67,9 @@ def test_a_group_reward_gives_a_value_for_each_completion() -> None:
 
 @given(st.permutations(range(6)))
 def test_permuting_a_batch_permutes_the_scores(order: list[int]) -> None:
-    batch = [rollout("ab"[place % 2], text) for place, text in enumerate([r"\boxed{7}", "8", "", r"<think> a </think> \boxed{7}", "7", "x"])]
+    batch = [
+        rollout("ab"[place % 2], text) for place, text in enumerate([r"\boxed{7}", "8", "", r"<think> a </think> \boxed{7}", "7", "x"])
+    ]
     built = rewards.build([RewardTermConfig(name="synergy")])
     straight = built.score_all(batch)
     assert built.score_all([batch[place] for place in order]) == [straight[place] for place in order]
@@ -122,7 +124,7 @@ def test_a_sum_takes_no_params() -> None:
 
 def test_grpo_takes_no_discount_and_says_which_term_has_one() -> None:
     rewards.build([RewardTermConfig(name="synergy")]).check_undiscounted()
-    with pytest.raises(ConfigError, match="ngram_repetition_per_token has the discount 0.99"):
+    with pytest.raises(ConfigError, match=r"ngram_repetition_per_token has the discount 0\.99"):
         rewards.build([RewardTermConfig(name="demystify")], max_completion_length=14336).check_undiscounted()
 
 

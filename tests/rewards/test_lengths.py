@@ -70,6 +70,7 @@ def preset(name: str, which: str, budget: int | None = None) -> dict[str, object
 VALUES = {
     # Preset: (right at 0, right at L, wrong at 0, wrong at L, over-length or None, margin), from table 1.1 and the sources.
     "demystify_paper": (2, 1, -10, 0, -10, 0),
+    "demystify": (2, 1, -10, 0, -10, 16),
     "demystify_repo": (2, 1, -10, 0, -10, 16),
     "demystify_defaults": (1, 0, -1, 0, 0, 16),
     "demystify_a": (0, 10, 0, 0, -10, 16),

@@ -125,7 +125,12 @@ def test_scalars_of_numpy_and_bools_are_numbers(module: Path, kind: str, expecte
 
 @pytest.mark.parametrize(
     ("name", "cause"),
-    [("bad", "ValueError: no such thing"), ("several", "returned 2 values for 3 tokens"), ("words", "returned list"), ("nan", "returned nan")],
+    [
+        ("bad", "ValueError: no such thing"),
+        ("several", "returned 2 values for 3 tokens"),
+        ("words", "returned list"),
+        ("nan", "returned nan"),
+    ],
 )
 def test_a_failing_reward_names_reward_example_and_cause(module: Path, name: str, cause: str) -> None:
     built = rewards.build([term(f"mine.py:{name}")])

@@ -63,4 +63,5 @@ def test_tokens_are_counted_and_a_full_budget_means_cut() -> None:
 
 def test_what_nobody_reads_is_kept_for_the_rewards() -> None:
     example = rollout_of({"output": "", "image_size": [4, 3], "precision": 2, "meta": {"box": [0, 0, 1, 1]}}, where="x:1").example
+    assert rollout_of({"output": "", "test_options": {"precision": 2}}, where="x:1").example.meta["precision"] == 2
     assert (example.meta["image_size"], example.meta["precision"], example.meta["box"]) == ([4, 3], 2, [0, 0, 1, 1])

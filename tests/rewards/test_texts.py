@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vlmpost.answers.values.edit_distance import edit_distance, indel_distance
 from vlmpost.errors import GraderError
 from vlmpost.records import Example, Rollout
 from vlmpost.rewards import texts
@@ -17,8 +18,6 @@ from vlmpost.rewards.texts import (
     PRESETS,
     Normalisation,
     check_texts,
-    edit_distance,
-    indel_distance,
     text_match,
     text_similarity,
     transcription,

@@ -2,28 +2,28 @@
 
 The order of places is tag, box, "final answer is", "answer is", last line, whole text (`spans.py`). The first place that can
 be read decides. Nothing is guessed: an answer that cannot be read is "unparsed", a comparison that could not be finished is
-"uncertain"; both are worth 0 and are counted apart from wrong answers. Options are judged in `choosing.py`; what a sentence
-states is read in `readings.py`; whether two answers are one is decided in `equivalence.py`.
+"uncertain"; both are worth 0 and are counted apart from wrong answers. Options are judged in `choice/`; what a sentence
+states is read in `readings.py`; whether two answers are one is decided in `values/`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vlmpost.answers.canonical import canonical_form, canonical_target
-from vlmpost.answers.choosing import judge_choice
-from vlmpost.answers.equivalence import (
+from vlmpost.answers.choice.judging import judge_choice
+from vlmpost.answers.readings import MAX_ANSWER_CHARACTERS, after_equals, read_expressions, read_number
+from vlmpost.answers.reference import Reference
+from vlmpost.answers.spans import Region, Span, answer_region, candidates, is_left_open, is_refusal, opening_sentence
+from vlmpost.answers.values.canonical import canonical_form, canonical_target
+from vlmpost.answers.values.equivalence import (
     Target,
     compare_by_algebra,
     compare_quickly,
     is_formula,
     targets_of,
 )
-from vlmpost.answers.numbers import parse_number
-from vlmpost.answers.readings import MAX_ANSWER_CHARACTERS, after_equals, read_expressions, read_number
-from vlmpost.answers.reference import Reference
-from vlmpost.answers.spans import Region, Span, answer_region, candidates, is_left_open, is_refusal, opening_sentence
-from vlmpost.answers.wording import polarity
+from vlmpost.answers.values.numbers import parse_number
+from vlmpost.answers.values.wording import polarity
 from vlmpost.errors import GraderError
 from vlmpost.records import AnswerType, Verdict
 

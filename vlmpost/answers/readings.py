@@ -6,12 +6,12 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from vlmpost.answers import units
-from vlmpost.answers.moments import read_ratio
-from vlmpost.answers.number_words import WORDS_IN_TEXT, read_words
-from vlmpost.answers.numbers import NUMBER_IN_TEXT, parse_decimal_comma, parse_number
 from vlmpost.answers.spans import Span, sentences_backward
-from vlmpost.answers.structures import read_parts
+from vlmpost.answers.values import units
+from vlmpost.answers.values.moments import read_ratio
+from vlmpost.answers.values.number_words import WORDS_IN_TEXT, read_words
+from vlmpost.answers.values.numbers import NUMBER_IN_TEXT, parse_decimal_comma, parse_number
+from vlmpost.answers.values.structures import read_parts
 
 MAX_ANSWER_CHARACTERS: Final = 2000
 """Nothing longer is taken for an answer."""

@@ -24,7 +24,7 @@ from types import MappingProxyType
 from typing import Final, Literal
 
 from vlmpost.answers import judge_reference, reference_of
-from vlmpost.answers.numbers import Number, parse_number
+from vlmpost.answers.values.numbers import Number, parse_number
 from vlmpost.errors import GraderError
 from vlmpost.records import Example, Rollout
 from vlmpost.rewards.places import first_tag

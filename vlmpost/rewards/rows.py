@@ -12,8 +12,8 @@ import string
 from collections.abc import Mapping, Sequence
 from typing import get_args
 
-from vlmpost.answers.numbers import parse_number
-from vlmpost.answers.reference import ACCEPTED, KIND
+from vlmpost.answers.reference import ACCEPTED, KIND, PRECISION
+from vlmpost.answers.values.numbers import parse_number
 from vlmpost.errors import DataError
 from vlmpost.records import AnswerType, Example, Message, Rollout, StopReason
 
@@ -31,10 +31,10 @@ def rollout_of(row: Mapping[str, object], *, where: str) -> Rollout:
 
     Args:
         row: `output` (or text, completion, prediction, response), and where there is one `gold` (or answer, target; a list
-            holds several accepted answers), `choices` (a list, or letter to text), `question_type`, `answer_type`, `precision`,
-            `unit`, `question`, `prompt` (text or messages), `completion_ids` or `num_tokens`, `max_tokens`, `stop_reason`,
-            `id`, `sample`, `task`, `level`. An `answer_type` that is none of ours becomes the reference's `kind`, and ours is
-            read off the answer.
+            holds several accepted answers), `choices` (a list, or letter to text), `question_type`, `answer_type`,
+            `precision` (also inside `test_options`), `unit`, `question`, `prompt` (text or messages), `completion_ids` or
+            `num_tokens`, `max_tokens`, `stop_reason`, `id`, `sample`, `task`, `level`. An `answer_type` that is none of ours
+            becomes the reference's `kind`, and ours is read off the answer.
         where: File and line, for messages.
 
     Raises:
@@ -149,6 +149,9 @@ def _meta(row: Mapping[str, object], answers: Sequence[str], where: str) -> dict
     if not isinstance(own, Mapping):
         raise DataError(f"{where}: meta must be a mapping, got {type(own).__name__}.")
     meta = {key: value for key, value in row.items() if key not in _TAKEN and value is not None} | dict(own)
+    options = row.get("test_options")
+    if isinstance(options, Mapping) and PRECISION not in meta and "precision" in options:
+        meta[PRECISION] = options["precision"]
     declared = row.get("answer_type")
     if declared is not None and KIND not in meta:
         meta[KIND] = declared

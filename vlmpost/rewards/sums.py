@@ -37,7 +37,7 @@ SUMS: Mapping[str, Sum] = MappingProxyType(
         "demystify": Sum(
             "Cosine length reward, repetition penalty per token with its own discount (Demystifying Long CoT, arXiv 2502.03373); for PPO",
             (
-                Part("cosine_length", params={"preset": "demystify_paper"}),
+                Part("cosine_length", params={"preset": "demystify"}),
                 Part("ngram_repetition_per_token", params={"preset": "demystify"}, discount=0.99),
             ),
         ),

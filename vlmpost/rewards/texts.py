@@ -26,6 +26,7 @@ from types import MappingProxyType
 from typing import Final, Literal
 
 from vlmpost.answers import reference_of
+from vlmpost.answers.values.edit_distance import edit_distance, indel_distance
 from vlmpost.errors import GraderError
 from vlmpost.records import Example, Rollout
 from vlmpost.rewards.places import answer_place, first_tag
@@ -216,69 +217,6 @@ def check_texts(arguments: Mapping[str, object], _max_completion_length: int | N
     if arguments.get("raw_lengths") is True and arguments.get("distance") == "indel":
         faults.append("raw_lengths belongs to the Levenshtein distance of ANLS; set distance to levenshtein")
     return faults
-
-
-def edit_distance(one: Sequence[Hashable], other: Sequence[Hashable]) -> int:
-    """Returns the least number of insertions, deletions and replacements that make one sequence the other.
-
-    >>> edit_distance("kitten", "sitting")
-    3
-    """
-    short, long = _trimmed(one, other)
-    if not short:
-        return len(long)
-    size = len(short)
-    places = _places(short)
-    full, top = (1 << size) - 1, 1 << (size - 1)
-    plus, minus, distance = full, 0, size
-    for symbol in long:
-        equal = places.get(symbol, 0)
-        diagonal = ((((equal & plus) + plus) ^ plus) | equal | minus) & full
-        across_plus, across_minus = minus | (full ^ ((diagonal | plus) & full)), diagonal & plus
-        distance += bool(across_plus & top) - bool(across_minus & top)
-        across_plus = ((across_plus << 1) | 1) & full
-        plus = ((across_minus << 1) & full) | (full ^ (diagonal | across_plus))
-        minus = across_plus & diagonal
-    return distance
-
-
-def indel_distance(one: Sequence[Hashable], other: Sequence[Hashable]) -> int:
-    """Returns the least number of insertions and deletions that make one sequence the other.
-
-    >>> indel_distance("kitten", "sitting")
-    5
-    """
-    short, long = _trimmed(one, other)
-    if not short:
-        return len(long)
-    places = _places(short)
-    full = (1 << len(short)) - 1
-    state = full
-    for symbol in long:
-        hit = state & places.get(symbol, 0)
-        state = ((state + hit) | (state - hit)) & full
-    common = len(short) - state.bit_count()
-    return len(short) + len(long) - 2 * common
-
-
-def _trimmed(one: Sequence[Hashable], other: Sequence[Hashable]) -> tuple[Sequence[Hashable], Sequence[Hashable]]:
-    """The sequences without their common start and end, the shorter one first."""
-    short, long = sorted((one, other), key=len)
-    start = 0
-    while start < len(short) and short[start] == long[start]:
-        start += 1
-    end = 0
-    while end < len(short) - start and short[-1 - end] == long[-1 - end]:
-        end += 1
-    return short[start : len(short) - end], long[start : len(long) - end]
-
-
-def _places(symbols: Sequence[Hashable]) -> dict[Hashable, int]:
-    """Where each symbol stands, as the bits of an integer."""
-    places: dict[Hashable, int] = {}
-    for place, symbol in enumerate(symbols):
-        places[symbol] = places.get(symbol, 0) | 1 << place
-    return places
 
 
 def _error_rate(gold: Sequence[Hashable], given: Sequence[Hashable]) -> float:

@@ -10,8 +10,8 @@ import string
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from vlmpost.answers.normal import plain_text
 from vlmpost.answers.reference import Reference
+from vlmpost.answers.values.normal import plain_text
 from vlmpost.errors import ConfigError, GraderError
 from vlmpost.records import Verdict
 

@@ -17,12 +17,12 @@ import re
 from fractions import Fraction
 from typing import Final
 
-from vlmpost.answers import units
-from vlmpost.answers.choices import gold_index
+from vlmpost.answers.choice.reading import gold_index
 from vlmpost.answers.judging import judge_reference
-from vlmpost.answers.numbers import Number, parse_number
 from vlmpost.answers.reference import Reference
 from vlmpost.answers.spans import answer_region
+from vlmpost.answers.values import units
+from vlmpost.answers.values.numbers import Number, parse_number
 from vlmpost.errors import GraderError
 from vlmpost.records import AnswerType, Outcome, Verdict
 

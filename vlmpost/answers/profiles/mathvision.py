@@ -13,8 +13,8 @@ import functools
 import re
 from typing import Final
 
-from vlmpost.answers.latex_value import NotANumber, TooLarge, latex_value
 from vlmpost.answers.reference import Reference
+from vlmpost.answers.values.latex_value import NotANumber, TooLarge, latex_value
 from vlmpost.records import Outcome, Verdict
 
 DEVIATIONS: Final[tuple[str, ...]] = (

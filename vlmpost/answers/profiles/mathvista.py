@@ -18,10 +18,8 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Final, Literal
 
-from vlmpost.answers.choices import gold_index
-from vlmpost.answers.edit_distance import nearest
+from vlmpost.answers.choice.reading import gold_index
 from vlmpost.answers.judging import judge_reference
-from vlmpost.answers.numbers import Number, parse_number
 from vlmpost.answers.profiles.mathvista_reading import (
     before_closing_question,
     last_list,
@@ -32,6 +30,8 @@ from vlmpost.answers.profiles.mathvista_reading import (
 )
 from vlmpost.answers.reference import Reference
 from vlmpost.answers.spans import answer_region
+from vlmpost.answers.values.edit_distance import nearest
+from vlmpost.answers.values.numbers import Number, parse_number
 from vlmpost.errors import GraderError
 from vlmpost.records import Outcome, Verdict
 

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Final
 
-from vlmpost.answers.choices import read_choice
-from vlmpost.answers.numbers import NUMBER_IN_TEXT, parse_number
+from vlmpost.answers.choice.reading import read_choice
 from vlmpost.answers.profiles.mathvista_polar import polar_options, restated
 from vlmpost.answers.spans import answer_region
+from vlmpost.answers.values.numbers import NUMBER_IN_TEXT, parse_number
 from vlmpost.records import Verdict
 
 MAX_LIST_CHARACTERS: Final = 2000

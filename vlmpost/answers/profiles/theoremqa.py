@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from vlmpost.answers import symbolic
-from vlmpost.answers.numbers import parse_number
 from vlmpost.answers.reference import Reference
+from vlmpost.answers.values.numbers import parse_number
 from vlmpost.errors import GraderError
 from vlmpost.records import Outcome, Verdict
 

@@ -1,6 +1,6 @@
 """The multiple-choice part of the generic judge: which option a text chooses and whether it is a right one.
 
-How an option is read out of one stretch of text is `choices.py`. The stretches, surest first: tag or box, last line that is a
+How an option is read out of one stretch of text is `reading.py`. The stretches, surest first: tag or box, last line that is a
 letter, announced answers (`announcing.py`), then lines and sentences (`deciding.py`). Only the text is read; nothing is guessed.
 """
 
@@ -10,11 +10,11 @@ import functools
 import re
 
 from vlmpost.answers import symbolic
-from vlmpost.answers.announcing import announced, unless_taken_back
-from vlmpost.answers.choices import gold_index, read_choice
-from vlmpost.answers.deciding import MAX_SHORT_TEXT_CHARACTERS, unannounced
-from vlmpost.answers.options import options
-from vlmpost.answers.places import MAX_ANSWER_CHARACTERS, Found, continues_list, read_place
+from vlmpost.answers.choice.announcing import announced, unless_taken_back
+from vlmpost.answers.choice.deciding import MAX_SHORT_TEXT_CHARACTERS, unannounced
+from vlmpost.answers.choice.options import options
+from vlmpost.answers.choice.places import MAX_ANSWER_CHARACTERS, Found, continues_list, read_place
+from vlmpost.answers.choice.reading import gold_index, read_choice
 from vlmpost.answers.reference import Reference
 from vlmpost.answers.spans import MAX_TAIL_CHARACTERS, Region, Span, answer_end, boxed_answer, firm_place, is_short, last_line
 from vlmpost.records import Verdict

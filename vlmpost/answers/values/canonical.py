@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 
-from vlmpost.answers import units
-from vlmpost.answers.equivalence import COMMAND, PROSE, Target, part_target, same_number
-from vlmpost.answers.normal import latex
-from vlmpost.answers.numbers import Number, canonical, parse_number
-from vlmpost.answers.structures import Parts, read_parts
-from vlmpost.answers.units import split_unit
-from vlmpost.answers.wording import polarity, wording
+from vlmpost.answers.values import units
+from vlmpost.answers.values.equivalence import COMMAND, PROSE, Target, part_target, same_number
+from vlmpost.answers.values.normal import latex
+from vlmpost.answers.values.numbers import Number, canonical, parse_number
+from vlmpost.answers.values.structures import Parts, read_parts
+from vlmpost.answers.values.units import split_unit
+from vlmpost.answers.values.wording import polarity, wording
 
 
 def canonical_form(target: Target, written: str) -> str:

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vlmpost.answers.moments import read_date, read_range, read_ratio, read_time, same_date, same_time
-from vlmpost.answers.normal import latex, plain_text, to_latex
-from vlmpost.answers.structures import read_parts
-from vlmpost.answers.units import split_unit
-from vlmpost.answers.wording import polarity, same_letter, same_wording
+from vlmpost.answers.values.moments import read_date, read_range, read_ratio, read_time, same_date, same_time
+from vlmpost.answers.values.normal import latex, plain_text, to_latex
+from vlmpost.answers.values.structures import read_parts
+from vlmpost.answers.values.units import split_unit
+from vlmpost.answers.values.wording import polarity, same_letter, same_wording
 
 LATEX = [
     (r"\dfrac12", r"\frac{1}{2}"),

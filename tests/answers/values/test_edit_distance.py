@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vlmpost.answers.edit_distance import edit_distance, nearest
+from vlmpost.answers.values.edit_distance import edit_distance, nearest
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vlmpost.answers import judge
-from vlmpost.answers.probing import compare_at_points
+from vlmpost.answers.values.probing import compare_at_points
 
 
 @pytest.mark.parametrize(

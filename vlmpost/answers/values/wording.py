@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from vlmpost.answers.normal import plain_text
+from vlmpost.answers.values.normal import plain_text
 
 _YES = frozenset(("yes", "true", "yeah", "yep"))
 _NO = frozenset(("no", "false", "nope"))

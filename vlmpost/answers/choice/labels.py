@@ -1,7 +1,7 @@
 """Finds option letters that stand for an option in a text: "(B)", "B.", "option B", a lone "B".
 
 Never a letter inside a word, the article A, the pronoun I, or a letter that names a thing (point B, f(A)). What the letters
-decide is `choices.py`. Every pattern is linear in the text.
+decide is `reading.py`. Every pattern is linear in the text.
 """
 
 from __future__ import annotations

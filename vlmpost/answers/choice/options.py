@@ -11,8 +11,8 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from vlmpost.answers.normal import latex, plain_text
-from vlmpost.answers.numbers import Number, parse_number
+from vlmpost.answers.values.normal import latex, plain_text
+from vlmpost.answers.values.numbers import Number, parse_number
 
 MAX_NAMED_CHARACTERS = 5000
 """Option texts are looked for in texts up to this length."""

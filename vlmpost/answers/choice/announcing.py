@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from vlmpost.answers import labels
-from vlmpost.answers.choices import MAX_CHOICES
-from vlmpost.answers.places import Found, is_list_item, read_place
+from vlmpost.answers.choice import labels
+from vlmpost.answers.choice.places import Found, is_list_item, read_place
+from vlmpost.answers.choice.reading import MAX_CHOICES
 from vlmpost.answers.spans import Span, clause, last_line, phrase_places
 
 MAX_STATEMENT_CHARACTERS = 300

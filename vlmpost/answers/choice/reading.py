@@ -1,7 +1,7 @@
 """Reads one stretch of text as the choice of an option: a letter that stands for it, else the text of exactly one option.
 
 A letter wins over a text that belongs to another option, and the conflict is said. Several letters without a decision are
-"ambiguous". Where the stretch stands in the answer is `choosing.py`.
+"ambiguous". Where the stretch stands in the answer is `judging.py`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vlmpost.answers import labels
-from vlmpost.answers.normal import plain_text
-from vlmpost.answers.options import Named, Options, options, tokens
+from vlmpost.answers.choice import labels
+from vlmpost.answers.choice.options import Named, Options, options, tokens
+from vlmpost.answers.values.normal import plain_text
 from vlmpost.errors import GraderError
 
 MAX_CHOICES = 10

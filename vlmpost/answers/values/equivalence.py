@@ -13,17 +13,18 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
 
-from vlmpost.answers import symbolic, units
-from vlmpost.answers.latex_value import NotANumber, TooLarge, latex_value
-from vlmpost.answers.moments import Date, Time, read_date, read_range, read_ratio, read_time, same_date, same_time
-from vlmpost.answers.normal import latex, to_latex
-from vlmpost.answers.numbers import Number, equal, parse_decimal_comma, parse_number
-from vlmpost.answers.probing import compare_at_points
+from vlmpost.answers import symbolic
 from vlmpost.answers.reference import Reference
 from vlmpost.answers.spans import boxed_answer
-from vlmpost.answers.structures import Parts, Sameness, read_parts, same_parts
-from vlmpost.answers.units import split_unit
-from vlmpost.answers.wording import is_lettered, is_polar, is_wordy, polarity, same_letter, same_wording
+from vlmpost.answers.values import units
+from vlmpost.answers.values.latex_value import NotANumber, TooLarge, latex_value
+from vlmpost.answers.values.moments import Date, Time, read_date, read_range, read_ratio, read_time, same_date, same_time
+from vlmpost.answers.values.normal import latex, to_latex
+from vlmpost.answers.values.numbers import Number, equal, parse_decimal_comma, parse_number
+from vlmpost.answers.values.probing import compare_at_points
+from vlmpost.answers.values.structures import Parts, Sameness, read_parts, same_parts
+from vlmpost.answers.values.units import split_unit
+from vlmpost.answers.values.wording import is_lettered, is_polar, is_wordy, polarity, same_letter, same_wording
 
 MIN_FLOAT_DIFFERENCE: Final = 1e-5
 """Two formulas without letters whose values are this far apart are different; closer ones are left to algebra."""

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vlmpost.answers.canonical import canonical_form, canonical_target
-from vlmpost.answers.equivalence import Target, compare_quickly, part_target, read_target
 from vlmpost.answers.judging import judge_reference
 from vlmpost.answers.reference import Reference
+from vlmpost.answers.values.canonical import canonical_form, canonical_target
+from vlmpost.answers.values.equivalence import Target, compare_quickly, part_target, read_target
 
 PLACES = (
     "{}",

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from vlmpost.answers import labels
-from vlmpost.answers.choices import MAX_CHOICES, Choice
-from vlmpost.answers.options import options
-from vlmpost.answers.places import MAX_ANSWER_CHARACTERS, Found, continues_list, is_item, read_place
+from vlmpost.answers.choice import labels
+from vlmpost.answers.choice.options import options
+from vlmpost.answers.choice.places import MAX_ANSWER_CHARACTERS, Found, continues_list, is_item, read_place
+from vlmpost.answers.choice.reading import MAX_CHOICES, Choice
 from vlmpost.answers.spans import Region, after_refusal, first_sentence, sentences_backward
 
 MAX_CLOSING_CHARACTERS = 3000

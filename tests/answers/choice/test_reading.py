@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vlmpost.answers import Reference, judge, judge_reference
-from vlmpost.answers.choices import gold_index, read_choice
+from vlmpost.answers.choice.reading import gold_index, read_choice
 from vlmpost.errors import GraderError
 
 COLORS = ("red", "green", "blue", "dark blue")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from vlmpost.answers.choices import Choice, read_choice
+from vlmpost.answers.choice.reading import Choice, read_choice
 from vlmpost.answers.spans import Span
 
 MAX_ANSWER_CHARACTERS = 2000

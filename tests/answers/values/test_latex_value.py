@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vlmpost.answers.latex_value import NotANumber, TooLarge, latex_value
+from vlmpost.answers.values.latex_value import NotANumber, TooLarge, latex_value
 
 VALUES = [
     ("7", 7),

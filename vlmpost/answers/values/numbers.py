@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Final
 
-from vlmpost.answers import units
-from vlmpost.answers.number_words import SCALES, WORDS_IN_TEXT, opens_number, read_words
+from vlmpost.answers.values import units
+from vlmpost.answers.values.number_words import SCALES, WORDS_IN_TEXT, opens_number, read_words
 
 MAX_DIGITS: Final = 400
 """A longer run of digits, or a larger power of ten, is not read as a number."""

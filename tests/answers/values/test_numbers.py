@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vlmpost.answers import units
-from vlmpost.answers.number_words import WORDS_IN_TEXT, read_words
-from vlmpost.answers.numbers import NUMBER_IN_TEXT, canonical, equal, parse_decimal_comma, parse_number
+from vlmpost.answers.values import units
+from vlmpost.answers.values.number_words import WORDS_IN_TEXT, read_words
+from vlmpost.answers.values.numbers import NUMBER_IN_TEXT, canonical, equal, parse_decimal_comma, parse_number
 
 VALUES = [
     ("1,234", 1234),
