@@ -346,7 +346,7 @@ def test_every_preset_fits_its_function_and_the_budget_of_its_source() -> None:
         for which in reward(name).presets:
             preset(name, which, budgets.get(which, 14336))
             seen += 1
-    assert seen == 2 + 10 + 1 + 4 + 2
+    assert seen == 2 + 11 + 1 + 4 + 2
 
 
 @pytest.mark.parametrize(
