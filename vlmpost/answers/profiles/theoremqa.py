@@ -11,7 +11,9 @@ Source: TIGER-AI-Lab/TheoremQA (acfc968), utils.py, number_utils.py, run.py.
 from __future__ import annotations
 
 import json
+import math
 import re
+import sys
 from dataclasses import dataclass
 from typing import Final
 
@@ -93,7 +95,8 @@ def theoremqa(text: str, reference: Reference) -> Verdict:
     start = next((match.end() for match in reversed(list(_ABOUT.finditer(text, start, end)))), start)
     value = parse_number(text[start:end]) if end - start <= _NUMBER_CHARACTERS and not isinstance(gold.value, list) else None
     if value is not None and isinstance(gold.value, int | float) and "\\" not in value.unit:
-        number = float(value.value / 100 if value.percent else value.value)
+        exact = value.value / 100 if value.percent else value.value
+        number = float(exact) if abs(exact) < sys.float_info.max else math.inf
         return _verdict(_near(number, gold.value), text, start, end, "number")
     return _asked(gold, text, start, end, rule="theoremqa")
 

@@ -244,7 +244,7 @@ def _same_value(target: Target, written: str) -> bool:
         value = latex_value(_for_algebra(written))
     except (NotANumber, TooLarge):
         return False
-    return math.isfinite(value) and same_number(target, Number(Fraction(value), 0))
+    return (isinstance(value, int) or math.isfinite(value)) and same_number(target, Number(Fraction(value), 0))
 
 
 def _arithmetic(text: str) -> float | None:
