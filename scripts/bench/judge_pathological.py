@@ -67,7 +67,7 @@ def main() -> int:
 
 
 def ordinary(count: int) -> list[tuple[str, Reference]]:
-    """Answers as models give them; of five, two are numbers, one a letter, one a text, one a formula that needs algebra."""
+    """Answers as models give them; of five, two are numbers, one a letter, one a text, one a formula, and of 25 one needs algebra."""
     noise = random.Random(0)
     made = []
     for number in range(count):
@@ -82,6 +82,9 @@ def ordinary(count: int) -> list[tuple[str, Reference]]:
                 )
             case 3:
                 made.append((f"<think>{a} or {b}?</think> Answer: red cat {a}", Reference(f"red cat {a if right else b}", "text")))
+            case _ if number % 25 == 24:
+                text = rf"Integrating, \boxed{{{a} + \ln x - \frac{{{b}}}{{\sin x}} + {int(not right)}}}."
+                made.append((text, Reference(rf"\ln x + {a} - {b} \csc x", "latex")))
             case _:
                 text = rf"Expanding, \boxed{{x^2+{a + b}x+{a * b + (not right)}}}."
                 made.append((text, Reference(f"(x+{a})(x+{b})", "latex")))

@@ -36,4 +36,11 @@ FORMULAS: Final[tuple[str, ...]] = (
     "1,2,3",
     "\\begin{pmatrix}1&-2\\\\0&3\\end{pmatrix}",
     "45^\\circ",
+    "\\sin^{2} x-\\cos(2x)",
+    "\\frac{1}{\\sin x}+2\\csc x",
+    "\\tan\\frac{\\theta}{2}",
+    "e^{-2x}+3",
+    "\\log_{2} 8",
+    "|x-3|",
+    "x=\\pm 2",
 )

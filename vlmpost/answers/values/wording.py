@@ -23,6 +23,8 @@ _LABEL_NOUN = re.compile(
 _PREPOSITION = re.compile(r"\A(?:called|named|known as|as|at|in|on|to|by|of|because of|due to|from|with)\s+")
 _TEXT_COMMAND = re.compile(r"\\(?:text[a-z]*|mbox|mathrm)\s*\{([^{}]*)\}")
 _WORDS_ONLY = re.compile(r"(?=[^A-Za-z]*[A-Za-z]{3})[A-Za-z\u00c0-\u024f ,.'\"-]+")
+_SIGN = re.compile(r"[\\^_=<>{}|$+*/()\[\]]")
+_NOUN = re.compile(r"\b(?!(?:sin|cos|tan|cot|sec|csc|log|exp|sqrt|mod|and)\b)[A-Za-z]{3,}\b")
 _LETTERED = re.compile(r"(?<!\w)\(([A-Ja-j])\)")
 _LEAD = re.compile(r"\s*\(?([A-Ja-j])(?:[).:](?=\s|\Z)|\s*\Z)")
 _WORD = re.compile(r"[a-z']+")
@@ -72,8 +74,15 @@ def same_letter(gold: str, written: str) -> bool:
 
 
 def is_wordy(text: str) -> bool:
-    """Returns whether an answer is words and no formula."""
-    return wording(text) in _NOTHING.values() or _WORDS_ONLY.fullmatch(_TEXT_COMMAND.sub(r"\1", text)) is not None
+    """Returns whether an answer is words and no formula: nothing but words, or several words beside numbers.
+
+    >>> is_wordy("red cat 47"), is_wordy("3 sin x"), is_wordy("x = 2 or x = 3")
+    (True, False, False)
+    """
+    plain = _TEXT_COMMAND.sub(r"\1", text)
+    if _WORDS_ONLY.fullmatch(plain) is not None or wording(text) in _NOTHING.values():
+        return True
+    return _SIGN.search(plain) is None and len(_NOUN.findall(plain)) > 1
 
 
 def wording(text: str) -> str:
