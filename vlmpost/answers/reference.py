@@ -38,8 +38,9 @@ class Reference:
         return (self.answer, *self.accepted)
 
 
-ACCEPTED, KIND, PRECISION, UNIT, QUESTION, DATASET = "accepted_answers", "kind", "precision", "unit", "question", "dataset"
-"""Keys of `Example.meta` that say more about the reference answer."""
+ACCEPTED, KIND, PRECISION, UNIT = "accepted_answers", "kind", "precision", "unit"
+QUESTIONS, DATASETS = ("question_for_eval", "question"), ("dataset", "dataset_name")
+"""Keys of `Example.meta` that say more about the reference answer; of several the first one that is there (MathVerse, OCRBench)."""
 MAX_PRECISION = 30
 
 
@@ -60,10 +61,14 @@ def reference_of(example: Example) -> Reference:
         kind=_text(meta, KIND, example.id),
         precision=_precision(meta, example.id),
         unit=_text(meta, UNIT, example.id),
-        question=_text(meta, QUESTION, example.id) or (example.prompt[-1].text if example.prompt else ""),
-        dataset=_text(meta, DATASET, example.id),
+        question=_first(meta, QUESTIONS, example.id) or (example.prompt[-1].text if example.prompt else ""),
+        dataset=_first(meta, DATASETS, example.id),
         id=example.id,
     )
+
+
+def _first(meta: Mapping[str, object], keys: tuple[str, ...], owner: str) -> str:
+    return next((text for key in keys if (text := _text(meta, key, owner))), "")
 
 
 def _text(meta: Mapping[str, object], key: str, owner: str) -> str:
