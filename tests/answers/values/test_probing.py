@@ -68,8 +68,10 @@ def test_any_text_is_compared_without_an_error(one: str, other: str) -> None:
         ),
         (r"$\mathbf{n} = (6t+2)i + 5t^2j$", "[0.8, 0.0, 0.6]", "latex", "wrong"),
         (r"\boxed{-5f(1)}", "8", "number", "wrong"),
+        (r"\boxed{\sin^2 x + 3 + \cos^2 x}", "4", "number", "correct"),
+        (r"\boxed{x - x + 3}", "3", "number", "correct"),
         (r"\boxed{x=\pm 3}", "3, -3", "latex", "correct"),
     ],
 )
-def test_verdicts_that_need_no_algebra(text: str, answer: str, answer_type: str, outcome: str) -> None:
+def test_verdicts_on_formulas_beside_numbers_and_lists(text: str, answer: str, answer_type: str, outcome: str) -> None:
     assert judge(text, answer=answer, answer_type=answer_type).outcome == outcome  # type: ignore[arg-type]  # an AnswerType

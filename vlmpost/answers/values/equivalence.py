@@ -155,8 +155,6 @@ def compare_by_algebra(target: Target, written: str) -> Sameness:
         return "same"
     if (target.unit and unit and units.ratio(target.unit, unit) != 1) or _other_case(target.bare, bare):
         return "different"
-    if target.number is not None and "\\begin" not in bare and _has_variables(bare):
-        return "different"
     one, other = _arithmetic(target.bare), _arithmetic(bare)
     if one is not None and other is not None and not math.isclose(one, other, rel_tol=MIN_FLOAT_DIFFERENCE, abs_tol=MIN_FLOAT_DIFFERENCE):
         return "different"
@@ -356,7 +354,7 @@ def _lone(target: Target, written: str) -> Sameness | None:
 
 
 def _has_variables(text: str) -> bool:
-    """Whether letters other than e and i stand on every side of it, outside commands: such a formula is no number and no list of them."""
+    """Whether letters other than e and i stand on every side of it, outside commands: such a formula is no list of numbers."""
     sides = COMMAND.sub(" ", text).split("=")
     return all(any(letter.isalpha() and letter not in "eiE\u03c0" for letter in side) for side in sides)
 
