@@ -313,3 +313,8 @@ def test_importing_a_room_loads_no_algebra(room: str, allowed: str) -> None:
     code = f"import sys, vlmpost.{room}; print({{'numpy', 'sympy', 'math_verify', 'torch', 'pydantic'}} & set(sys.modules))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
     assert loaded in ("set()", f"{{'{allowed}'}}")
+
+
+@pytest.mark.parametrize("text", [r"**Answer:** $x = \sqrt{2}$", r"The answer is \(x = \sqrt{2}\).", r"The answer is $y = 3\sqrt{2}$"])
+def test_a_number_inside_a_formula_after_an_equals_sign_is_not_the_answer(text: str) -> None:
+    assert judge(text, answer="2", answer_type="number").outcome == "wrong"

@@ -150,6 +150,7 @@ def _is_plain_list(text: str) -> bool:
 
 
 def _in_sentence(text: str, left: int, right: int, *, forward: bool) -> Reading | None:
+    opening = left
     if forward and NUMBER_IN_TEXT.search(text, after_equals(text, left, right), right):
         left = after_equals(text, left, right)
     found = _numbers(text, left, right)
@@ -163,7 +164,7 @@ def _in_sentence(text: str, left: int, right: int, *, forward: bool) -> Reading 
     if _is_listed(text, found, match, forward=forward):
         last = min(found.index(match) + 1, len(found) - 1)
         return Reading(min(match.start(), found[last - 1].start()), found[last].end(), several=True)
-    formula = next((area for area in MATH.finditer(text, left, right) if area.start() <= match.start() < area.end()), None)
+    formula = next((area for area in MATH.finditer(text, opening, right) if area.start() <= match.start() < area.end()), None)
     if formula is None:
         return _with_unit(text, match, right)
     start, end = formula.span(formula.lastindex or 0)
