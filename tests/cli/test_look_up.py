@@ -71,12 +71,12 @@ def test_env_gives_a_verdict_for_each_package(cli: Cli) -> None:
 
 def test_rewards_are_listed_and_tried(cli: Cli) -> None:
     assert "accuracy" in {row["name"] for row in json.loads(cli("reward", "ls", "--json").stdout)}
-    arguments = ("reward", "test", "accuracy", "--text", r"<think>3 + 4</think> \boxed{7}", "--json")
-    tried = json.loads(cli(*arguments, "--answer", "7").stdout)
-    assert tried["parts"] == {"accuracy": 1.0}
-    assert tried["verdict"]["extracted"] == "7"
-    assert json.loads(cli(*arguments, "--answer", "8").stdout)["parts"] == {"accuracy": 0.0}
-    assert json.loads(cli(*arguments).stdout) == {"parts": {"accuracy": None}, "verdict": None}
+    arguments = ("reward", "explain", "--text", r"<think>3 + 4</think> \boxed{7}", "--reward", "accuracy", "--json")
+    tried = json.loads(cli(*arguments, "--gold", "7").stdout)
+    assert (tried["parts"], tried["verdict"], tried["extracted"]) == ({"accuracy": 1.0}, "correct", "7")
+    assert json.loads(cli(*arguments, "--gold", "8").stdout)["parts"] == {"accuracy": 0.0}
+    untold = json.loads(cli(*arguments).stdout)
+    assert (untold["parts"], untold["verdict"]) == ({"accuracy": None}, None)
 
 
 ROWS: list[dict[str, object]] = [
