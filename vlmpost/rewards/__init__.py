@@ -1,11 +1,14 @@
 """What a completion is worth: one table of named pure functions, bound to a recipe before any model loads.
 
-A reward is `def name(rollout: Rollout, *, parameter: type = default) -> float | None`. Its keyword-only parameters are its
-schema. None means that it does not apply to this rollout; a failure is a `GraderError`, never a 0. Users add their own as
-`package.module:function` or `path/to/file.py:function`.
+A reward takes one of three forms; its keyword-only parameters are its schema:
 
-Room for what comes: a reward that values single tokens will return a sequence of `len(rollout.token_ids)` numbers in place of
-one. `RewardSet` then sums it for `Score` and hands the values out beside it; until then such a return is refused by name.
+    def name(rollout: Rollout, *, parameter: type = default) -> float | None
+    def name(rollout: Rollout, *, ...) -> Sequence[float]              # one value per token of the completion
+    def name(group: Sequence[Rollout], *, ...) -> Sequence[float | None]  # all completions of a prompt together
+
+None means that it does not apply; a failure is a `GraderError`, never a 0. Values per token count in GRPO by their sum; PPO gets
+them one by one, with the term's discount (`returns.py`). Users add their own as `package.module:function` or
+`path/to/file.py:function`. A recipe names a preset by `params: {preset: NAME}`; a name of `sums.py` stands for several terms.
 """
 
 from __future__ import annotations
