@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -133,6 +134,14 @@ def test_max_length_counts_prompt_and_solution_to_the_token(nano: Any, drawn: Ca
     _, ledger = audit([one], nano, data_config(max_length=total - 1), with_solution=True)
     assert ledger.drops[0].reason == "longer than max_length"
     assert ledger.drops[0].detail.startswith(f"{total} tokens")
+
+
+def test_rl_drops_rows_whose_answer_nothing_could_be_judged_by_and_sft_keeps_them(nano: Any, data_config: Config) -> None:
+    one = dataclasses.replace(example(), answer="F", answer_type="choice", choices=("red", "blue"))
+    kept, ledger = audit([one], nano, data_config(), with_solution=False)
+    assert (kept, ledger.drops[0].reason) == ([], "answer cannot be judged")
+    assert "neither an option letter (A, B) nor the text of an option" in ledger.drops[0].detail
+    assert audit([one], nano, data_config(), with_solution=True)[0] == [one]
 
 
 def test_sft_drops_rows_without_a_solution_and_rl_keeps_them(nano: Any, data_config: Config) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from vlmpost import rewards, tasks
 from vlmpost.config.schema import GenerationConfig, ModelConfig, RewardTermConfig
-from vlmpost.errors import ConfigError, RunError
+from vlmpost.errors import ConfigError, DataError, RunError
 from vlmpost.evaluation import evaluate, read_result
 from vlmpost.evaluation.results import Records
 from vlmpost.records import Example, Message
@@ -68,6 +69,16 @@ def test_records_do_not_depend_on_batches_or_interruption(loaded, examples: list
         evaluate(loaded, examples, generation=GENERATION, num_samples=1, seed=6, out_path=records.folder, rewards=built)
     with pytest.raises(RunError, match="data_hash"):
         evaluate(loaded, examples[:2], generation=GENERATION, num_samples=1, seed=5, out_path=records.folder, rewards=built)
+
+
+@pytest.mark.train
+def test_an_answer_that_nothing_can_be_judged_by_is_told_before_anything_is_generated(
+    loaded, examples: list[Example], tmp_path: Path
+) -> None:
+    odd = replace(examples[0], answer="many", answer_type="number")
+    with pytest.raises(DataError, match=f"1 of {len(examples)} answers cannot be judged by.*{odd.id}.*not a number"):
+        evaluate(loaded, [odd, *examples[1:]], generation=GENERATION, num_samples=1, seed=0, out_path=tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.train

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vlmpost.answers.choice.judging import judge_choice
+from vlmpost.answers.choice.judging import check_options, judge_choice
 from vlmpost.answers.readings import MAX_ANSWER_CHARACTERS, after_equals, read_expressions, read_number
 from vlmpost.answers.reference import Reference
 from vlmpost.answers.spans import Region, Span, answer_region, candidates, is_left_open, is_refusal, opening_sentence
@@ -59,20 +59,33 @@ def judge_reference(text: str, reference: Reference) -> Verdict:
     Raises:
         GraderError: The reference answer is not one of its kind, or the worker process does not start.
     """
-    if not reference.answer.strip():
-        raise GraderError("The reference answer is empty; leave `answer` out where there is none.")
+    targets = check_reference(reference)
     region = answer_region(text)
     if region.fault:
         return Verdict("unparsed", None, region.fault)
     if reference.answer_type == "choice":
         return judge_choice(text, region, reference) or _nothing(text, region)
+    if all(target.number is not None for target in targets):
+        return _judge_number(text, region, targets)
+    return _judge_expression(text, region, targets)
+
+
+def check_reference(reference: Reference) -> tuple[Target, ...]:
+    """Returns the reference answers taken apart, none for "choice"; asked before any answer is there, it tells unusable ones early.
+
+    Raises:
+        GraderError: A reference answer is empty, no option, or no number where it should be one.
+    """
+    if not reference.answer.strip():
+        raise GraderError("The reference answer is empty; leave `answer` out where there is none.")
+    if reference.answer_type == "choice":
+        check_options(reference)
+        return ()
     targets = targets_of(reference)
     first = targets[0]
     if reference.answer_type == "number" and first.number is None and not is_formula(first.text):
         raise GraderError(f"The reference answer {first.text!r} is not a number. Set answer_type to text or latex.")
-    if all(target.number is not None for target in targets):
-        return _judge_number(text, region, targets)
-    return _judge_expression(text, region, targets)
+    return targets
 
 
 def _judge_number(text: str, region: Region, targets: tuple[Target, ...]) -> Verdict:

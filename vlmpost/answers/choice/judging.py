@@ -49,6 +49,15 @@ def judge_choice(text: str, region: Region, reference: Reference) -> Verdict | N
     return Verdict("correct" if right else "wrong", letter, rule, place, letter)
 
 
+def check_options(reference: Reference) -> None:
+    """Does nothing where every reference answer is an option.
+
+    Raises:
+        GraderError: One is not, or there are too many options.
+    """
+    _golds(reference.answers, reference.choices)
+
+
 @functools.lru_cache(maxsize=4096)
 def _golds(answers: tuple[str, ...], choices: tuple[str, ...]) -> tuple[frozenset[int], frozenset[int]]:
     """The right options, and those that are right where they are named by their text: with the same text as a right one."""
