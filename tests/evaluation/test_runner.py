@@ -76,7 +76,7 @@ def test_an_answer_that_nothing_can_be_judged_by_is_told_before_anything_is_gene
     loaded, examples: list[Example], tmp_path: Path
 ) -> None:
     odd = replace(examples[0], answer="many", answer_type="number")
-    with pytest.raises(DataError, match=f"1 of {len(examples)} answers cannot be judged by.*{odd.id}.*not a number"):
+    with pytest.raises(DataError, match=f"1 of {len(examples)} reference answers cannot be judged.*{odd.id}.*not a number"):
         evaluate(loaded, [odd, *examples[1:]], generation=GENERATION, num_samples=1, seed=0, out_path=tmp_path)
     assert not list(tmp_path.iterdir())
 
