@@ -117,6 +117,11 @@ def test_a_sum_stands_for_its_parts_times_the_weight() -> None:
     assert (built.names, built.weights) == (("accuracy", "format"), (1.8, 0.2))
 
 
+def test_a_mistyped_sum_is_told_with_the_near_name() -> None:
+    with pytest.raises(ConfigError, match="Did you mean 'synergy'"):
+        rewards.build([RewardTermConfig(name="sinergy")])
+
+
 def test_a_sum_takes_no_params() -> None:
     with pytest.raises(ConfigError, match="write its parts"):
         rewards.build([RewardTermConfig(name="synergy", params={"mode": "strict"})])

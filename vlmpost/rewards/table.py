@@ -24,6 +24,7 @@ from vlmpost.rewards import (
     silver,
     texts,
 )
+from vlmpost.rewards.sums import SUMS
 from vlmpost.rewards.users import find_function
 
 RewardFunction = Callable[..., Any]  # Any: a number, None, a value per token, or for a group reward one of these per completion
@@ -106,8 +107,9 @@ def find(name: str) -> Reward:
         return TABLE[name]
     if ":" in name:
         return Reward(find_function(name))
-    near = difflib.get_close_matches(name, names(), n=1)
+    near = difflib.get_close_matches(name, (*names(), *SUMS), n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     raise ConfigError(
-        f"There is no reward {name!r}.{hint} Rewards: {', '.join(names())}; yours: package.module:function or path/to/file.py:function."
+        f"There is no reward {name!r}.{hint} Rewards: {', '.join(names())}; sums of rewards: {', '.join(SUMS)}; "
+        "yours: package.module:function or path/to/file.py:function."
     )
