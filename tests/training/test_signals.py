@@ -24,6 +24,15 @@ def test_the_first_signal_is_noted_and_its_echo_is_not_a_second_one(number):
     assert signal.getsignal(number) is before
 
 
+@pytest.fixture
+def usual_handler():
+    """Python's own handler of SIGINT, which a shell that starts the tests in the background would have switched off."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("usual_handler")
 def test_a_later_signal_finds_the_usual_handler(monkeypatch):
     monkeypatch.setattr(signals, "SAME_REQUEST_SECONDS", -1.0)
     with StopRequest() as request:
