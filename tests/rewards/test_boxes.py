@@ -388,3 +388,16 @@ def test_parameters_that_do_not_fit_together_are_said(arguments: dict, cause: st
 def test_set_parameters_that_do_not_fit_together_are_said() -> None:
     assert len(check_sets({"min_iou": 1.0}, None)) == len(check_sets({"iou_thresholds": ()}, None)) == 1
     assert len(check_sets({"position_weight": 0.0, "label_weight": 0.0, "completeness_weight": 0.0}, None)) == 1
+
+
+def test_the_recipes_pixel_budget_is_the_rewards_unless_its_params_say_so() -> None:
+    from vlmpost import rewards
+    from vlmpost.config.schema import ModelConfig, RewardTermConfig
+
+    assert ModelConfig(image_min_pixels=3136).pixel_budget is None
+    budget = ModelConfig(image_min_pixels=3136, image_max_pixels=50176).pixel_budget
+    filled = rewards.build([RewardTermConfig(name="box_overlap", params={"preset": "qwen2_5_vl"})], pixel_budget=budget).terms[0].arguments
+    assert (filled["image_min_pixels"], filled["image_max_pixels"]) == (3136, 50176)
+    said = {"image_min_pixels": 4, "image_max_pixels": 8}
+    own = rewards.build([RewardTermConfig(name="box_overlap", params=said)], pixel_budget=budget).terms[0].arguments
+    assert (own["image_min_pixels"], own["image_max_pixels"]) == (4, 8)

@@ -92,7 +92,9 @@ def _reward_faults(config: SftConfig | RlConfig) -> Iterator[Fault]:
 
     for index, term in enumerate(config.rewards):
         try:
-            built = rewards.build([term], max_completion_length=config.generation.max_completion_length)
+            built = rewards.build(
+                [term], max_completion_length=config.generation.max_completion_length, pixel_budget=config.model.pixel_budget
+            )
             built.check_undiscounted()
         except ConfigError as error:
             for line in str(error).splitlines():

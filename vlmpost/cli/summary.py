@@ -76,7 +76,9 @@ def _num_examples(source: SourceConfig, data: DataConfig) -> int:
 def _reward_lines(config: RlConfig) -> Iterator[str]:
     from vlmpost import rewards
 
-    bound = rewards.build(config.rewards, max_completion_length=config.generation.max_completion_length)
+    bound = rewards.build(
+        config.rewards, max_completion_length=config.generation.max_completion_length, pixel_budget=config.model.pixel_budget
+    )
     for term in bound.terms:
         arguments = ", ".join(f"{key}={value}" for key, value in term.arguments.items())
         yield f"{term.weight:g} x {term.name}{f' ({arguments})' if arguments else ''}"

@@ -54,6 +54,13 @@ class ModelConfig(Section):
     load_in_4bit: bool = False
     """Quantise the frozen weights to 4 bit (needs bitsandbytes and a GPU; with use_peft)."""
 
+    @property
+    def pixel_budget(self) -> tuple[int, int] | None:
+        """Smallest and largest area of an image where the recipe sets both; None: the processor's own."""
+        if self.image_min_pixels is None or self.image_max_pixels is None:
+            return None
+        return self.image_min_pixels, self.image_max_pixels
+
 
 class SourceConfig(Section):
     """One source of examples: a drawn task, or stored data. Give exactly one of `task` and `path`."""

@@ -17,6 +17,8 @@ PRESET = "preset"
 """The key of a recipe's params that names a preset; the other keys replace what the preset says."""
 BUDGET = "max_completion_length"
 """A parameter of this name is filled from the recipe's generation settings where the recipe's params leave it out."""
+PIXELS = ("image_min_pixels", "image_max_pixels")
+"""Parameters of these names are filled from the recipe's model where it sets both and the recipe's params neither."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,12 @@ def schema_of(function: RewardFunction) -> Schema | str:
 
 
 def bind(
-    reward: Reward, schema: Schema, params: Mapping[str, object], *, max_completion_length: int | None
+    reward: Reward,
+    schema: Schema,
+    params: Mapping[str, object],
+    *,
+    max_completion_length: int | None,
+    pixel_budget: tuple[int, int] | None = None,
 ) -> tuple[dict[str, object], list[str]]:
     """Returns the arguments to call with, and what is wrong with `params`, one clause per fault."""
     known = {parameter.name: parameter for parameter in schema.parameters}
@@ -95,6 +102,8 @@ def bind(
             bound[name] = checked
     if BUDGET in known and BUDGET not in params and max_completion_length is not None:
         bound[BUDGET] = max_completion_length
+    if pixel_budget is not None and set(PIXELS) <= known.keys() and not set(PIXELS) & params.keys():
+        bound.update(zip(PIXELS, pixel_budget, strict=True))
     missing = [p.name for p in schema.parameters if p.required and p.name not in params and p.name not in bound]
     faults += [f"params.{name} must be given" for name in missing]
     if not faults and reward.check is not None:

@@ -157,12 +157,15 @@ class RewardSet:
         return Score(_total(weighted, rollout), parts, token_parts)
 
 
-def build(terms: Sequence[RewardTermConfig], *, max_completion_length: int | None = None) -> RewardSet:
+def build(
+    terms: Sequence[RewardTermConfig], *, max_completion_length: int | None = None, pixel_budget: tuple[int, int] | None = None
+) -> RewardSet:
     """Returns the reward of a recipe, every function found and every parameter checked.
 
     Args:
         terms: The terms of the recipe; the order is kept. One that names a sum of `sums.py` stands for its parts.
         max_completion_length: Token budget of a completion, for the rewards that depend on it. None: not known.
+        pixel_budget: Smallest and largest area of an image after resizing, for rewards over boxes. None: not known.
 
     Raises:
         ConfigError: A reward is unknown, cannot be imported or is not a reward; a parameter is unknown, missing or of a
@@ -184,7 +187,7 @@ def build(terms: Sequence[RewardTermConfig], *, max_completion_length: int | Non
             if not isinstance(schema, Schema):
                 faults.append(f"rewards[{number}]: {part.name!r} cannot be a reward: {schema}.")
                 continue
-            arguments, wrong = bind(reward, schema, part.params, max_completion_length=max_completion_length)
+            arguments, wrong = bind(reward, schema, part.params, max_completion_length=max_completion_length, pixel_budget=pixel_budget)
             faults += [f"rewards[{number}] ({part.name}): {fault}." for fault in wrong]
             name = _part_name(part.name, taken)
             bound.append(Term(name, part.name, part.weight, arguments, reward.function, part.discount, schema.per_group))

@@ -110,7 +110,9 @@ def run_rl(
     config: RlConfig, run: RunDirectory, *, resume: bool = False, progress: Progress | None = None, base_dir: Path | None = None
 ) -> Path:
     """Trains with rewards; arguments, result and errors as `run_sft`."""
-    reward_set = rewards.build(config.rewards, max_completion_length=config.generation.max_completion_length)
+    reward_set = rewards.build(
+        config.rewards, max_completion_length=config.generation.max_completion_length, pixel_budget=config.model.pixel_budget
+    )
     reward_set.check_undiscounted()
 
     def make_trainer(parts: _Parts) -> PolicyTrainer:

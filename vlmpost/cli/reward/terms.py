@@ -48,7 +48,11 @@ def built(
             raise ConfigError("--recipe brings its own rewards; leave out --reward and --set.")
         loaded = load("rl", recipe, ()).config
         assert isinstance(loaded, RlConfig), "an rl recipe was asked for"
-        return rewards.build(loaded.rewards, max_completion_length=max_completion_length or loaded.generation.max_completion_length)
+        return rewards.build(
+            loaded.rewards,
+            max_completion_length=max_completion_length or loaded.generation.max_completion_length,
+            pixel_budget=loaded.model.pixel_budget,
+        )
     given = _params(params)
     unknown = sorted(set(given) - set(reward or ()))
     if unknown:
