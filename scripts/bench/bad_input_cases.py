@@ -333,4 +333,53 @@ TRAINING = (
     ),
 )
 
-CASES = (*RECIPES, *RUNS, *DATA, *MODELS, *TRAINING)
+ANSWERS = text("answers.jsonl", '{"output": "7", "gold": "7"}\nnot json\n')
+ANSWER_FILES = (
+    Case("no file of answers", "reward score gone.jsonl", ("gone.jsonl", "cannot be read"), torch=False),
+    Case(
+        "scores over a file that is there",
+        "reward score answers.jsonl --output mine.txt",
+        ("mine.txt is there already", "--overwrite"),
+        (ANSWERS, text("mine.txt", "mine")),
+        torch=False,
+        kept=("mine.txt",),
+    ),
+    Case("unknown rule profile", "reward score answers.jsonl --profile mathvison", ("mathvison", "mathvision"), (ANSWERS,), torch=False),
+    Case(
+        "parameters of a reward that contradict each other",
+        "reward score answers.jsonl --reward cosine_length --set cosine_length.max_length=10 --set cosine_length.wrong_at_zero=1",
+        ("wrong_at_zero 1.0 is positive",),
+        (ANSWERS,),
+        torch=False,
+    ),
+    Case(
+        "answers without an output",
+        "reward score rows.jsonl",
+        ("no row could be scored",),
+        (text("rows.jsonl", '{"gold": "7"}\n'),),
+        torch=False,
+    ),
+    Case(
+        "model judge without an address",
+        "reward score answers.jsonl --judge some-model",
+        ("VLMPOST_JUDGE_BASE_URL",),
+        (ANSWERS,),
+        torch=False,
+        environment={"VLMPOST_JUDGE_BASE_URL": ""},
+    ),
+    recipe(
+        "preset of a reward mistyped",
+        RL,
+        ("r.yaml:5: rewards.0", "demistify", "demystify"),
+        rl(rewards="{name: cosine_length, params: {preset: demistify}}"),
+    ),
+    recipe("discounted reward under GRPO", RL, ("r.yaml:5: rewards.0", "discount 0.9"), rl(rewards="{name: accuracy, discount: 0.9}")),
+    Case(
+        "answers that nothing can be judged by",
+        RL,
+        ("answer cannot be judged", "rows.jsonl:1"),
+        (rl(ON_ROWS), rows({"answer": "many", "answer_type": "number"})),
+    ),
+)
+
+CASES = (*RECIPES, *RUNS, *DATA, *MODELS, *TRAINING, *ANSWER_FILES)

@@ -103,12 +103,20 @@ def test_a_wrong_option_is_told_before_any_row_is_scored(rows: Path, arguments: 
     assert message in str(result.exception)
 
 
-def test_a_file_without_a_row_to_score_is_an_error_and_long_lists_are_cut(tmp_path: Path) -> None:
+def test_a_file_without_a_row_to_score_is_an_error_that_tells_the_first_reason(tmp_path: Path) -> None:
     path = tmp_path / "in.jsonl"
-    path.write_text('{"answer": "7"}\n' * (MAX_FAULTS + 3))
-    result = run("score", path)
+    path.write_text('{"answer": "7"}\n')
+    result = run("score", path, "--output", tmp_path / "out.jsonl")
     assert isinstance(result.exception, DataError)
-    assert "3 more rows" in result.stderr
+    assert f"no row could be scored. First: {path}:1: no text to score" in str(result.exception)
+    assert not result.stderr.strip()
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_a_long_list_of_rows_that_could_not_be_scored_is_cut(tmp_path: Path) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_text('{"output": "7", "gold": "7"}\n' + '{"answer": "7"}\n' * (MAX_FAULTS + 3))
+    assert "3 more rows" in run("score", path).stderr
 
 
 def test_explain_marks_what_was_read_and_writes_control_characters_out(rows: Path) -> None:

@@ -149,14 +149,15 @@ def score(
             kept: list[Scored] = []
         else:
             kept = list(scored)
+    if not tally.num_rows:
+        first = f" First: {tally.faults[0]}" if tally.faults else " It holds none."
+        raise DataError(f"{file}: no row could be scored.{first}")
     if as_json:
         print_json({**tally.as_json(), **({"rows": [one.as_row() for one in kept]} if output is None else {"output": str(output)})})
-    elif output is None:
+        return
+    if output is None:
         _print(kept, ("accuracy",) if rewards is None else rewards.names)
-    if not as_json:
-        tally.say()
-    if not tally.num_rows:
-        raise DataError(f"{file}: no row could be scored{': ' + tally.faults[0] if as_json and tally.faults else ''}.")
+    tally.say()
 
 
 def _told(rows: Iterator[Scored], show: Callable[[str, int, int | None], None]) -> Iterator[Scored]:
@@ -166,7 +167,7 @@ def _told(rows: Iterator[Scored], show: Callable[[str, int, int | None], None]) 
 
 
 def written_beside(path: Path, lines: Iterator[str]) -> None:
-    """Writes lines beside the file and then in its place, so that a stopped command leaves no half of it.
+    """Writes lines beside the file and then in its place, so that a stopped command leaves no half of it; none, no file.
 
     Raises:
         RunError: The disk refuses.
@@ -178,8 +179,11 @@ def written_beside(path: Path, lines: Iterator[str]) -> None:
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with open(partial, "w", encoding="utf-8") as file:
-            file.writelines(lines)
-        os.replace(partial, path)
+            for line in lines:
+                file.write(line)
+            empty = file.tell() == 0
+        if not empty:
+            os.replace(partial, path)
     except OSError as error:
         raise RunError(f"{path}: cannot be written ({error.strerror}). Choose another --output.") from None
     finally:
