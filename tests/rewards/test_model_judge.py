@@ -209,6 +209,12 @@ def test_a_refused_key_stops_with_a_sentence_that_does_not_hold_it() -> None:
     assert "secret" not in str(caught.value)
 
 
+def test_after_a_refusal_nothing_more_is_asked(server: ThreadingHTTPServer) -> None:
+    with pytest.raises(ConfigError):
+        endpoint(max_concurrent=1).complete(["refused", *(f"later {number}" for number in range(50))])
+    assert len(server.seen) < 10  # type: ignore[attr-defined]  # ours
+
+
 def test_without_an_address_there_is_no_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(BASE_URL, raising=False)
     with pytest.raises(ConfigError, match=BASE_URL):

@@ -84,11 +84,12 @@ class Endpoint:
 
         key = os.environ.get(API_KEY)
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        with (
-            httpx2.Client(headers=headers, timeout=self.max_seconds) as client,
-            ThreadPoolExecutor(self.max_concurrent, thread_name_prefix="judge") as pool,
-        ):
-            return list(pool.map(lambda prompt: self._ask(client, prompt), prompts))
+        pool = ThreadPoolExecutor(self.max_concurrent, thread_name_prefix="judge")
+        with httpx2.Client(headers=headers, timeout=self.max_seconds) as client:
+            try:
+                return list(pool.map(lambda prompt: self._ask(client, prompt), prompts))
+            finally:
+                pool.shutdown(cancel_futures=True)  # what has not begun is not asked; what has ends at its limit
 
     def _ask(self, client: httpx2.Client, prompt: str) -> str | Failure:
         import httpx2
