@@ -14,6 +14,8 @@ from vlmpost.answers.symbolic import SymbolicWorker
 from vlmpost.errors import GraderError
 from vlmpost.records import Verdict
 
+pytestmark = pytest.mark.slow
+
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts" / "bench"))
 try:
     import pathological_answers

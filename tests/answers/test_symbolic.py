@@ -21,6 +21,8 @@ from vlmpost.answers.child.rules import RULES
 from vlmpost.answers.symbolic import SymbolicWorker
 from vlmpost.errors import GraderError
 
+pytestmark = pytest.mark.slow
+
 TOWER = "9^{9^{9^{9}}}"
 
 
