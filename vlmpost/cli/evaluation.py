@@ -11,8 +11,9 @@ import typer
 from vlmpost.cli.options import JsonOption, print_json
 
 if TYPE_CHECKING:
-    from vlmpost.config.schema import RewardTermConfig, SourceConfig
+    from vlmpost.config.schema import SourceConfig
     from vlmpost.evaluation.runner import Progress
+    from vlmpost.rewards import RewardSet
 
 
 def evaluate(
@@ -47,19 +48,14 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Accuracy with a confidence interval on held-out questions, by level; each answer is kept."""
-    from vlmpost import rewards
     from vlmpost.config.schema import DataConfig, GenerationConfig, ModelConfig
-    from vlmpost.errors import ConfigError
 
     _check_levels(write_levels, num_samples=num_samples)
     sources = [source_of(text, split=split, num_examples=num_examples, seed=data_seed) for text in data]
     data_config = DataConfig(train=sources, instruction=instruction)
     model_config = ModelConfig(path=model_path(model), image_max_pixels=image_max_pixels)
     generation = GenerationConfig(temperature=temperature, top_p=top_p, top_k=top_k, max_completion_length=max_completion_length)
-    terms = _terms(reward or ())
-    built = rewards.build(terms, max_completion_length=max_completion_length) if terms else None
-    if built is not None and built.per_group:
-        raise ConfigError("--reward: a reward that values all answers to a question together is for training and `vlmpost reward score`.")
+    built = _rewards(reward or (), max_completion_length=max_completion_length)
 
     from vlmpost import evaluation
     from vlmpost.data import build
@@ -155,10 +151,22 @@ def _check_levels(write_levels: Path | None, *, num_samples: int) -> None:
         raise ConfigError(f"{message}: add --num-samples {REFERENCE_RUNS}.")
 
 
-def _terms(names: Sequence[str]) -> list[RewardTermConfig]:
-    from vlmpost.config.schema import RewardTermConfig
+def _rewards(names: Sequence[str], *, max_completion_length: int) -> RewardSet | None:
+    """The rewards to score each answer by; None where none is named.
 
-    return [RewardTermConfig(name=name) for name in names]
+    Raises:
+        ConfigError: A reward is wrong, or values all answers to a question together.
+    """
+    from vlmpost import rewards
+    from vlmpost.config.schema import RewardTermConfig
+    from vlmpost.errors import ConfigError
+
+    if not names:
+        return None
+    built = rewards.build([RewardTermConfig(name=name) for name in names], max_completion_length=max_completion_length)
+    if built.per_group:
+        raise ConfigError("--reward: a reward that values all answers to a question together is for training and `vlmpost reward score`.")
+    return built
 
 
 def _progress() -> Progress:
