@@ -6,8 +6,8 @@ Symbolic comparison runs in a killable process (`symbolic.py`); everything else 
 
 from __future__ import annotations
 
-from vlmpost.answers.judging import check_reference, judge, judge_reference
+from vlmpost.answers.judging import fault_in_reference, judge, judge_reference
 from vlmpost.answers.reference import Reference, reference_of
 from vlmpost.answers.spans import answer_region, last_box
 
-__all__ = ["Reference", "answer_region", "check_reference", "judge", "judge_reference", "last_box", "reference_of"]
+__all__ = ["Reference", "answer_region", "fault_in_reference", "judge", "judge_reference", "last_box", "reference_of"]

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from vlmpost.answers.choice.judging import check_options, judge_choice
 from vlmpost.answers.readings import MAX_ANSWER_CHARACTERS, after_equals, read_expressions, read_number
-from vlmpost.answers.reference import Reference
+from vlmpost.answers.reference import Reference, reference_of
 from vlmpost.answers.spans import Region, Span, answer_region, candidates, is_left_open, is_refusal, opening_sentence
 from vlmpost.answers.values.canonical import canonical_form, canonical_target
 from vlmpost.answers.values.equivalence import (
@@ -25,7 +25,7 @@ from vlmpost.answers.values.equivalence import (
 from vlmpost.answers.values.numbers import parse_number
 from vlmpost.answers.values.wording import polarity
 from vlmpost.errors import GraderError
-from vlmpost.records import AnswerType, Verdict
+from vlmpost.records import AnswerType, Example, Verdict
 
 SOFTEST = ("last_line", "whole_text")
 """Places where a refusal outweighs what else stands there."""
@@ -86,6 +86,17 @@ def check_reference(reference: Reference) -> tuple[Target, ...]:
     if reference.answer_type == "number" and first.number is None and not is_formula(first.text):
         raise GraderError(f"The reference answer {first.text!r} is not a number. Set answer_type to text or latex.")
     return targets
+
+
+def fault_in_reference(example: Example) -> str | None:
+    """Returns why no answer to the example could be judged; None where one can, or where it has no reference answer."""
+    if example.answer is None:
+        return None
+    try:
+        check_reference(reference_of(example))
+    except GraderError as error:
+        return str(error)
+    return None
 
 
 def _judge_number(text: str, region: Region, targets: tuple[Target, ...]) -> Verdict:

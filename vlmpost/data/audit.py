@@ -12,14 +12,14 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from vlmpost.answers import check_reference, reference_of
+from vlmpost.answers import fault_in_reference
 from vlmpost.config.schema import DataConfig, SourceConfig
 from vlmpost.data import Progress, collect
 from vlmpost.data.conversation import to_completion, to_messages
 from vlmpost.data.images import image_size, open_image
 from vlmpost.data.ledger import Kept, Ledger, RowFault
 from vlmpost.data.tokens import Size, TokenCounter
-from vlmpost.errors import DataError, GraderError
+from vlmpost.errors import DataError
 from vlmpost.records import Example, ImageRef
 
 QUANTILES = (0.0, 0.5, 0.9, 0.99, 1.0)
@@ -97,7 +97,9 @@ def _counted(example: Example, sizes: dict[ImageRef, Size | str], counter: Token
     messages = to_messages(example, instruction=data.instruction)
     completion = 0
     if not with_solution:
-        _check_answer(example)
+        fault = fault_in_reference(example)
+        if fault is not None:
+            raise RowFault("answer cannot be judged", fault)
         prompt = counter.prompt(messages, fitting)
     elif example.solution is None:
         raise RowFault("no solution", "SFT imitates a solution: give the column solution (or completion, or an assistant turn)")
@@ -118,20 +120,6 @@ def _counted(example: Example, sizes: dict[ImageRef, Size | str], counter: Token
         solution_tokens=completion if with_solution else None,
         num_images=len(example.images),
     )
-
-
-def _check_answer(example: Example) -> None:
-    """Refuses a reference answer that no completion could be judged by, before one is made.
-
-    Raises:
-        RowFault: It is none of the options, no number where it should be one, or empty.
-    """
-    if example.answer is None:
-        return
-    try:
-        check_reference(reference_of(example))
-    except GraderError as error:
-        raise RowFault("answer cannot be judged", str(error)) from None
 
 
 def _sizes(examples: Sequence[Example], *, decode: bool, num_workers: int, progress: Progress | None) -> dict[ImageRef, Size | str]:

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from vlmpost import jsonl
-from vlmpost.answers import check_reference, reference_of
+from vlmpost.answers import fault_in_reference
 from vlmpost.config.schema import GenerationConfig
 from vlmpost.data.conversation import to_messages
 from vlmpost.data.images import image_size, open_image
-from vlmpost.errors import ConfigError, DataError, GraderError, ModelError
+from vlmpost.errors import ConfigError, DataError, ModelError
 from vlmpost.evaluation.results import EvalResult, Records, hash_of, summarize
 from vlmpost.models.generation import Completion, generate
 from vlmpost.models.loader import LoadedModel
@@ -222,22 +222,11 @@ def _check(examples: Sequence[Example], *, num_samples: int, greedy: bool) -> No
     repeated = sorted({example.id for example in examples if example.id in seen or seen.add(example.id)})  # type: ignore[func-returns-value]
     if repeated:
         raise ConfigError(f"{len(repeated)} question ids stand for more than one question, first {repeated[0]!r}. Give each its own.")
-    faults = [fault for example in examples if (fault := _fault(example)) is not None]
+    faults = [f"{example.id}: {fault}" for example in examples if (fault := fault_in_reference(example)) is not None]
     if faults:
         raise DataError(
             f"{len(faults)} of {len(examples)} reference answers cannot be judged; mend or remove these rows. First: {faults[0]}"
         )
-
-
-def _fault(example: Example) -> str | None:
-    """Why no answer to the question could be judged; None where it can, or needs not."""
-    if example.answer is None:
-        return None
-    try:
-        check_reference(reference_of(example))
-    except GraderError as error:
-        return f"{example.id}: {error}"
-    return None
 
 
 def _content(example: Example) -> str:

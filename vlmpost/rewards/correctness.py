@@ -20,7 +20,7 @@ def accuracy(rollout: Rollout, *, profile: str = "generic", wrong: float = 0.0) 
 
     Args:
         rollout: What is judged.
-        profile: Whose rules decide: "generic", or a benchmark's (`vlmpost reward profiles`).
+        profile: Whose rules decide: "generic", or a benchmark's (`vlmpost reward ls`).
         wrong: What an answer that is not right is worth; -1 in DAPO.
     """
     verdict = verdict_of(rollout, profile=profile)
