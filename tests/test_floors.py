@@ -22,6 +22,7 @@ FLOORS: dict[str, float] = {
     "config": 1,
     "answers": 1,
     "runs": 1,
+    "media": 2,
     "rewards": 2,
     "analysis": 2,
     "tasks": 3,
@@ -44,7 +45,8 @@ ALLOWED: dict[str, frozenset[str]] = {
     "vlmpost.runs": frozenset({"pydantic"}),
     "vlmpost.rewards": frozenset({"numpy", "pydantic"}),
     "vlmpost.analysis": frozenset({"numpy", "matplotlib"}),
-    "vlmpost.tasks": frozenset({"numpy", "PIL"}),
+    "vlmpost.media": frozenset({"numpy", "PIL", "av"}),
+    "vlmpost.tasks": frozenset({"numpy", "PIL", "pydantic"}),
 }
 """What the modules of floors 1 to 3 may import from outside, beside the standard library."""
 
@@ -152,7 +154,7 @@ def test_no_module_imports_from_a_higher_floor() -> None:
         ),
         ("vlmpost.config.load", "from . import schema", 0),
         ("vlmpost.runs.manifest", "from vlmpost import __version__, jsonl", 0),
-        ("vlmpost.models.loader", "import torch\nfrom vlmpost.data import images", 0),
+        ("vlmpost.models.loader", "import torch\nfrom vlmpost.media import images", 0),
         ("vlmpost.cli.app", "from vlmpost.training import executor", 0),
     ],
 )

@@ -89,21 +89,51 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """One reply in an episode, and what the task's verifier said of it."""
+
+    text: str
+    """The reply."""
+    outcome: str
+    """The verifier's class, e.g. "CORRECT_SOLUTION"."""
+    reward: float
+    correct: bool
+    """Whether the reply is right."""
+    violations: tuple[str, ...] = ()
+    """Every offence that was charged, in order, by the class's name; the reward may be their sum."""
+    recognised: bool | None = None
+    """Whether what the picture shows was reported truly. None: not asked, or not looked at."""
+    feedback: str | None = None
+    """The user's turn that follows in the same state. None after a right reply, and where the attempts are over."""
+    extracted: str | None = None
+    """What was read as the answer. None: nothing."""
+    state: int = 0
+    """Which state of the episode was answered, from 0."""
+    terminated: bool = False
+    """Whether the episode ended with this right reply."""
+    truncated: bool = False
+    """Whether the episode ended because the attempts were used up."""
+
+
+@dataclass(frozen=True, slots=True)
 class Rollout:
-    """One completion of one example's prompt."""
+    """One completion of one example's prompt: one reply, or the several replies of an episode with the verifier's turns between."""
 
     example: Example
     text: str
-    """The completion decoded, special tokens left out."""
+    """The completion decoded, special tokens left out; of an episode, the last reply."""
     token_ids: tuple[int, ...]
-    """The sampled tokens, the end-of-turn token included where there is one."""
+    """The sampled tokens, the end-of-turn token included where there is one; of an episode, its replies one after another."""
     stop_reason: StopReason
     """ "length" when the completion was cut by its token budget."""
     sample: int = 0
     """Which of the completions of this prompt, from 0."""
     logps: tuple[float, ...] | None = None
     """Log-probabilities of `token_ids` in nats under the sampling policy; None: not kept."""
-    turn: int = 0
+    steps: tuple[Step, ...] = ()
+    """The replies of an episode, graded. Empty: the example was not played."""
+    reply_lengths: tuple[int, ...] = ()
+    """How many of `token_ids` each reply has; they add up to all of them. Empty: one reply."""
 
 
 @dataclass(frozen=True, slots=True)

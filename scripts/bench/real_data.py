@@ -117,7 +117,7 @@ def wrong_counts(data: Path, counted: dict[str, Any], *, model: str) -> list[str
     from vlmpost.config.schema import DataConfig, SourceConfig
     from vlmpost.data import build
     from vlmpost.data.conversation import to_messages
-    from vlmpost.data.images import open_image
+    from vlmpost.media.images import open_image
 
     source = SourceConfig(path=str(data), split="test")
     examples, _ = build([source], data=DataConfig(train=[source]), base_dir=None)

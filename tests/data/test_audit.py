@@ -18,9 +18,9 @@ from vlmpost.config.schema import DataConfig, ModelConfig, SourceConfig
 from vlmpost.data import Ledger, collect
 from vlmpost.data.audit import audit, prepare
 from vlmpost.data.conversation import to_completion, to_messages
-from vlmpost.data.images import open_image
 from vlmpost.data.tokens import NUM_VERIFIED, TokenCounter
 from vlmpost.errors import DataError
+from vlmpost.media.images import open_image
 from vlmpost.models.loader import load_processor
 from vlmpost.records import IMAGE, Example, ImageRef, Message
 

@@ -13,8 +13,8 @@ import pytest
 
 from vlmpost.config.schema import DataConfig, SourceConfig
 from vlmpost.data import NOTE_RENAMED, Ledger, build, collect
-from vlmpost.data.images import image_size
 from vlmpost.errors import ConfigError, DataError
+from vlmpost.media.images import image_size
 from vlmpost.records import IMAGE, Example, Message
 
 Read = Callable[..., tuple[list[Example], Ledger]]

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from vlmpost.data import Ledger
-from vlmpost.data.images import open_image
 from vlmpost.data.markers import NOTE_FIRST, NOTE_MERGED
 from vlmpost.data.normalise import content_of
 from vlmpost.errors import DataError
+from vlmpost.media.images import open_image
 from vlmpost.records import IMAGE, Example
 
 Read = Callable[..., tuple[list[Example], Ledger]]

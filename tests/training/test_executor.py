@@ -34,7 +34,7 @@ def _logits(folder):
     """The logits of a loaded folder on one drawn question."""
     from vlmpost import tasks
     from vlmpost.data.conversation import to_messages
-    from vlmpost.data.images import open_image
+    from vlmpost.media.images import open_image
     from vlmpost.models.generation import encode
 
     loaded = load(ModelConfig(path=str(folder), device="cpu"), purpose="eval")

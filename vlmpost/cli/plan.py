@@ -176,8 +176,8 @@ def sampled_examples(config: SftConfig | RlConfig) -> list[Example]:
 
 def look(examples: Sequence[Example], shape: Shape, config: SftConfig | RlConfig) -> Lengths:
     """Lengths of the examples; images are measured, not decoded, and scaled into the pixel budget."""
-    from vlmpost.data.images import image_size
     from vlmpost.errors import DataError
+    from vlmpost.media.images import image_size
     from vlmpost.models.memory import image_tokens
 
     limit = config.model.image_max_pixels or shape.default_max_pixels

@@ -76,7 +76,13 @@ class SourceConfig(Section):
     seed: int = Field(0, ge=0)
     """Seed of a drawn task."""
     difficulties: list[int] | None = None
-    """Difficulties of a drawn task to take turns with, each 1 to 5. null: all five."""
+    """Difficulties of a drawn task to take turns with, each 1 to 5. null: all that the task has."""
+    options: dict[str, JsonValue] = Field(default_factory=dict)
+    """A task's own options: `vlmpost tasks show NAME` lists them."""
+    shift: Literal["none", "rule", "visual"] = "none"
+    """Variant of a task: in distribution, by another rule, or by other looks."""
+    solutions: Literal["answer", "reasoned"] | None = None
+    """Kind of a task's scripted solutions: the bare answer, or with reasoning before it. null: what the task gives by default."""
     columns: dict[str, str] = Field(default_factory=dict)
     """Renames of stored columns, e.g. {problem: question_text}: ours (prompt, images, answer, solution, choices, id, level) to theirs."""
     image_root: str | None = None
@@ -240,6 +246,15 @@ class AlgorithmConfig(Section):
     """Share of tokens, the most uncertain ones, that carry the policy loss."""
 
 
+class EpisodeConfig(Section):
+    """How a task is played: attempts, and what its verifier rewards by. Only tasks can be played; stored data needs its task's name."""
+
+    verify_iterations: int = Field(1, ge=1)
+    """Graded attempts at each problem; after a wrong one the model reads the verifier's message and tries again."""
+    rewards: str | None = None
+    """The verifier's reward table, e.g. paper or repo. null: the task's default."""
+
+
 class SftConfig(Section):
     """A recipe of `vlmpost sft`."""
 
@@ -268,6 +283,8 @@ class RlConfig(Section):
     """The terms of the reward; their weighted values are summed."""
     algorithm: AlgorithmConfig = AlgorithmConfig()
     """The algorithm."""
+    episode: EpisodeConfig | None = None
+    """How tasks are played, for the reward `verifier`; null: one reply, no verifier."""
     generation: GenerationConfig = GenerationConfig()
     """How completions are sampled."""
     training: RlTrainingConfig = RlTrainingConfig()

@@ -92,8 +92,19 @@ def _drawn(source: SourceConfig) -> Iterator[Example]:
     assert source.task is not None
     if source.num_examples is None:
         raise ConfigError(f"Source task={source.task!r}: num_examples is missing; a drawn task has no end.")
-    difficulties = source.difficulties or [1, 2, 3, 4, 5]
-    return tasks.stream(source.task, split=source.split, seed=source.seed, num_examples=source.num_examples, difficulties=difficulties)
+    examples = tasks.stream(
+        source.task,
+        split=source.split,
+        seed=source.seed,
+        num_examples=source.num_examples,
+        difficulties=source.difficulties,
+        options=source.options,
+        shift=source.shift,
+    )
+    if source.solutions is None:
+        return examples
+    task, style = tasks.find(source.task), source.solutions
+    return (replace(example, solution=task.solve(example, style=style)) for example in examples)
 
 
 def _stored(source: SourceConfig, *, base_dir: Path | None, ledger: Ledger, unseen: set[str]) -> Iterator[tuple[Example, tuple[str, ...]]]:

@@ -16,10 +16,10 @@ from vlmpost.answers import fault_in_reference
 from vlmpost.config.schema import DataConfig, SourceConfig
 from vlmpost.data import Progress, collect
 from vlmpost.data.conversation import to_completion, to_messages
-from vlmpost.data.images import image_size, open_image
 from vlmpost.data.ledger import Kept, Ledger, RowFault
 from vlmpost.data.tokens import Size, TokenCounter
 from vlmpost.errors import DataError
+from vlmpost.media.images import image_size, open_image
 from vlmpost.records import Example, ImageRef
 
 QUANTILES = (0.0, 0.5, 0.9, 0.99, 1.0)

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import cast, get_args
 
 from vlmpost.data import gold, markers, paths, shapes
-from vlmpost.data.images import size_for_boxes
 from vlmpost.data.ledger import RowFault
 from vlmpost.data.readers import StoredRow
+from vlmpost.media.images import size_for_boxes
 from vlmpost.records import AnswerType, Example, ImageRef, Message
 
 NOTE_NOTHING = "no answer and no solution: cannot be scored or imitated"

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from vlmpost.data.images import MAX_BYTES, looks_like_image
 from vlmpost.data.ledger import RowFault
+from vlmpost.media.images import MAX_BYTES, looks_like_image
 from vlmpost.records import ImageRef
 
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")

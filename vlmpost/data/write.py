@@ -16,8 +16,8 @@ from typing import Literal
 from vlmpost import jsonl
 from vlmpost.data import Progress
 from vlmpost.data.conversation import to_completion, to_messages
-from vlmpost.data.images import name_of
 from vlmpost.errors import DataError, RunError
+from vlmpost.media.images import name_of
 from vlmpost.records import IMAGE, Example, ImageRef, Message
 
 Layout = Literal["jsonl", "llava", "trl"]

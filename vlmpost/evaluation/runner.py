@@ -20,9 +20,9 @@ from vlmpost import jsonl
 from vlmpost.answers import fault_in_reference
 from vlmpost.config.schema import GenerationConfig
 from vlmpost.data.conversation import to_messages
-from vlmpost.data.images import image_size, open_image
 from vlmpost.errors import ConfigError, DataError, ModelError
 from vlmpost.evaluation.results import EvalResult, Records, hash_of, summarize
+from vlmpost.media.images import image_size, open_image
 from vlmpost.models.generation import Completion, generate
 from vlmpost.models.loader import LoadedModel
 from vlmpost.models.sampling import row_seed

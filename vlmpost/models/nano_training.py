@@ -25,7 +25,7 @@ from vlmpost.models.nano_folder import CELL_PIXELS, MERGE_SIZE
 from vlmpost.models.nano_vision import Sight, label, see, train_vision
 from vlmpost.records import Example
 from vlmpost.tasks import DIFFICULTIES, direct_solution, make, names
-from vlmpost.tasks.problem import HEIGHT_PIXELS, WIDTH_PIXELS
+from vlmpost.tasks.pictures.picture import HEIGHT_PIXELS, WIDTH_PIXELS
 
 logger = logging.getLogger(__name__)
 

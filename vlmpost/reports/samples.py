@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vlmpost import jsonl
-from vlmpost.data.images import open_image
 from vlmpost.errors import DataError
+from vlmpost.media.images import open_image
 from vlmpost.records import ImageRef
 
 MAX_IMAGE_SIDE_PIXELS = 320

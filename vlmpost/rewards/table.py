@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType, ModuleType
 from typing import Any
 
+from vlmpost.config.user_code import find_object
 from vlmpost.errors import ConfigError
 from vlmpost.rewards import (
     box_sets,
@@ -25,7 +26,6 @@ from vlmpost.rewards import (
     texts,
 )
 from vlmpost.rewards.sums import SUMS
-from vlmpost.rewards.users import find_function
 
 RewardFunction = Callable[..., Any]  # Any: a number, None, a value per token, or for a group reward one of these per completion
 Preset = Mapping[str, object]
@@ -106,7 +106,7 @@ def find(name: str) -> Reward:
     if name in TABLE:
         return TABLE[name]
     if ":" in name:
-        return Reward(find_function(name))
+        return Reward(find_object(name, what="Reward", kind="function"))
     near = difflib.get_close_matches(name, (*names(), *SUMS), n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     raise ConfigError(

@@ -1,78 +1,46 @@
-"""What a drawn task returns: a problem before it has an id, and the two texts that answer it.
-
-A task module has one function, `pose(rng, difficulty) -> Problem`. It chooses everything that will be visible (positions and
-jitter included) before it draws, so that `Problem.content` names the picture completely.
-"""
+"""What a task poses: a problem before it has an id."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from PIL import Image
 
-from vlmpost.records import AnswerType, Example
+from vlmpost.records import AnswerType, Part
 
-WIDTH_PIXELS = 140
-HEIGHT_PIXELS = 84
-CELL_PIXELS = 28
-"""The picture is five by three cells of this side; each is one image token of a Qwen2.5-VL (14-pixel patches, merged two by two)."""
+
+def no_pictures() -> Sequence[Image.Image]:
+    """Draws nothing."""
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One question about one picture."""
+    """One problem: what is said and shown, and what is known of its answer.
 
-    question: str
-    answer: str
-    answer_type: AnswerType
-    reasoning: str
-    """What a patient reader writes down, step by step, without the final answer's box."""
+    Whatever is random was chosen before: `draw` and everything else are pure.
+    """
+
+    prompt: tuple[Part, ...]
+    """The user's turn: texts and image slots in reading order."""
     content: Mapping[str, object]
-    """Everything that is in the picture and the question, as JSON values; two problems are equal if their contents are."""
-    draw: Callable[[], Image.Image]
-    """Draws the picture: RGB, WIDTH_PIXELS x HEIGHT_PIXELS."""
+    """Everything that the verifier and the pictures depend on, as JSON values; it becomes part of `Example.meta`."""
+    solution: str | None = None
+    """An optimal reply. None: the task has none to give."""
+    answer: str | None = None
+    """The one right answer, for the judge. None: replies are only known to be right by the task's verifier."""
+    answer_type: AnswerType = "text"
+    draw: Callable[[], Sequence[Image.Image]] = field(default=no_pictures, repr=False)
+    """Draws the pictures of the image slots, in order: RGB."""
+    key: str = ""
+    """What decides the split: problems of one key are in one split. Empty: the prompt's text with the content."""
 
     @property
-    def key(self) -> str:
-        """The content as one canonical text."""
-        return json.dumps([self.question, self.content], sort_keys=True, separators=(",", ":"))
-
-
-def boxed(answer: str) -> str:
-    r"""Return the answer alone in its box.
-
-    >>> boxed("7")
-    '\\boxed{7}'
-    """
-    return f"\\boxed{{{answer}}}"
-
-
-def reasoned(reasoning: str, answer: str) -> str:
-    r"""Return the reasoning between think tags, then the boxed answer.
-
-    >>> reasoned("3, +4=7", "7")
-    '<think>3, +4=7</think>\\boxed{7}'
-    """
-    return f"<think>{reasoning}</think>{boxed(answer)}"
-
-
-def direct_solution(example: Example) -> str:
-    """Return the example's boxed answer without any reasoning."""
-    assert example.answer is not None, example.id
-    return boxed(example.answer)
-
-
-def running_sum(values: list[int]) -> str:
-    """Return the values with the sum after each of them but the first.
-
-    >>> running_sum([3, 7, 2])
-    '3, +7=10, +2=12'
-    """
-    total = values[0]
-    steps = [str(total)]
-    for value in values[1:]:
-        total += value
-        steps.append(f"+{value}={total}")
-    return ", ".join(steps)
+    def split_key(self) -> str:
+        """`key`, or the whole problem as one canonical text."""
+        if self.key:
+            return self.key
+        texts = [part if isinstance(part, str) else part.value for part in self.prompt]
+        return json.dumps([texts, self.content], sort_keys=True, separators=(",", ":"))

@@ -14,8 +14,8 @@ import datasets
 from PIL import Image
 
 from vlmpost.data.conversation import to_completion, to_messages
-from vlmpost.data.images import open_image
 from vlmpost.errors import DataError
+from vlmpost.media.images import open_image
 from vlmpost.records import Example
 
 Row = dict[str, Any]  # Any: messages, PIL images, an Example

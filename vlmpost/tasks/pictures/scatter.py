@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 
 from PIL import Image
 
-from vlmpost.tasks.drawing import COLOURS, canvas, draw_shape
-from vlmpost.tasks.problem import CELL_PIXELS, HEIGHT_PIXELS, WIDTH_PIXELS
+from vlmpost.tasks.pictures.drawing import COLOURS, canvas, draw_shape
+from vlmpost.tasks.pictures.picture import CELL_PIXELS, HEIGHT_PIXELS, WIDTH_PIXELS
 
 COLUMNS = WIDTH_PIXELS // CELL_PIXELS
 ROWS = HEIGHT_PIXELS // CELL_PIXELS

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import random
 
-from vlmpost.tasks.drawing import SHAPES
-from vlmpost.tasks.problem import Problem, running_sum
-from vlmpost.tasks.scatter import ROWS, Item, describe, draw_items, scatter
+from vlmpost.tasks.pictures.drawing import SHAPES
+from vlmpost.tasks.pictures.picture import PictureProblem, running_sum
+from vlmpost.tasks.pictures.scatter import ROWS, Item, describe, draw_items, scatter
 
 COUNTED_COLOURS = ("red", "green", "blue", "orange")
 _NUM_ITEMS = {1: (2, 3), 2: (4, 6), 3: (6, 8), 4: (9, 11), 5: (12, 14)}
 _ROW_NAMES = ("top", "middle", "bottom")
 
 
-def pose(rng: random.Random, difficulty: int) -> Problem:
+def pose(rng: random.Random, difficulty: int) -> PictureProblem:
     """Return a counting problem."""
     colour = rng.choice(COUNTED_COLOURS)
     shape = rng.choice(SHAPES) if difficulty >= 3 else None
@@ -26,7 +26,7 @@ def pose(rng: random.Random, difficulty: int) -> Problem:
     others = [_other(rng, shape=shape, colour=colour) for _ in range(num_items - num_asked)]
     items = scatter(rng, asked + others)
     noun = f"{colour} {shape}s" if shape else f"{colour} shapes"
-    return Problem(
+    return PictureProblem(
         question=rng.choice((f"How many {noun} are there?", f"Count the {noun}.")),
         answer=str(num_asked),
         answer_type="number",

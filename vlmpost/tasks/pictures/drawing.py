@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from PIL import Image, ImageDraw
 
-from vlmpost.tasks.problem import HEIGHT_PIXELS, WIDTH_PIXELS
+from vlmpost.tasks.pictures.picture import HEIGHT_PIXELS, WIDTH_PIXELS
 
 Colour = tuple[int, int, int]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 
-from vlmpost.tasks.drawing import SHAPES
-from vlmpost.tasks.problem import Problem
-from vlmpost.tasks.scatter import NUM_CELLS, describe, draw_items, scatter
+from vlmpost.tasks.pictures.drawing import SHAPES
+from vlmpost.tasks.pictures.picture import PictureProblem
+from vlmpost.tasks.pictures.scatter import NUM_CELLS, describe, draw_items, scatter
 
 COMPARED_COLOURS = ("red", "green", "blue", "orange")
 _NUM_COLOURS = {1: 2, 2: 3, 3: 3, 4: 4, 5: 4}
@@ -14,13 +14,13 @@ _TOP_COUNT = {1: (2, 3), 2: (2, 3), 3: (3, 5), 4: (3, 4), 5: (4, 5)}
 _QUESTIONS = ("Which colour is the most common?", "Which colour has the most shapes?")
 
 
-def pose(rng: random.Random, difficulty: int) -> Problem:
+def pose(rng: random.Random, difficulty: int) -> PictureProblem:
     """Return a problem whose answer is the name of a colour."""
     counts = _counts(rng, difficulty)
     winner = max(counts, key=lambda colour: counts[colour])
     kinds = [(rng.choice(SHAPES), colour) for colour, count in counts.items() for _ in range(count)]
     items = scatter(rng, kinds)
-    return Problem(
+    return PictureProblem(
         question=rng.choice(_QUESTIONS),
         answer=winner,
         answer_type="text",

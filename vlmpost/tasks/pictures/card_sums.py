@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 
 from PIL import Image
 
-from vlmpost.tasks.drawing import COLOURS, INK, canvas, draw_digit
-from vlmpost.tasks.problem import CELL_PIXELS, HEIGHT_PIXELS, WIDTH_PIXELS, Problem, running_sum
+from vlmpost.tasks.pictures.drawing import COLOURS, INK, canvas, draw_digit
+from vlmpost.tasks.pictures.picture import CELL_PIXELS, HEIGHT_PIXELS, WIDTH_PIXELS, PictureProblem, running_sum
 
 _CARD_WIDTH, _CARD_HEIGHT = 25, 36
 _DOT_PIXELS = 3
@@ -25,11 +25,11 @@ class Card:
     y: int
 
 
-def pose(rng: random.Random, difficulty: int) -> Problem:
+def pose(rng: random.Random, difficulty: int) -> PictureProblem:
     """Return a problem of `difficulty` cards."""
     cards = _deal(rng, difficulty)
     values = [card.value for card in cards]
-    return Problem(
+    return PictureProblem(
         question=rng.choice(_QUESTIONS),
         answer=str(sum(values)),
         answer_type="number",

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vlmpost.data import images
-from vlmpost.data.images import image_size, open_image
 from vlmpost.errors import DataError
+from vlmpost.media import images
+from vlmpost.media.images import image_size, open_image
 from vlmpost.records import ImageRef
 
 

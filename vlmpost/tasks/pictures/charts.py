@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 
 from PIL import Image
 
-from vlmpost.tasks.drawing import COLOURS, INK, canvas
-from vlmpost.tasks.problem import CELL_PIXELS, HEIGHT_PIXELS, WIDTH_PIXELS, Problem
+from vlmpost.tasks.pictures.drawing import COLOURS, INK, canvas
+from vlmpost.tasks.pictures.picture import CELL_PIXELS, HEIGHT_PIXELS, WIDTH_PIXELS, PictureProblem
 
 _UNIT_PIXELS = 8
 _BASE_PIXELS = HEIGHT_PIXELS - 6
@@ -27,7 +27,7 @@ class Bar:
     width: int
 
 
-def pose(rng: random.Random, difficulty: int) -> Problem:
+def pose(rng: random.Random, difficulty: int) -> PictureProblem:
     """Return a chart with a question that fits the difficulty."""
     bars = _bars(rng, _NUM_BARS[difficulty])
     question, asked = _ask(rng, bars, difficulty)
@@ -39,7 +39,7 @@ def pose(rng: random.Random, difficulty: int) -> Problem:
         high, low = max(bar.height for bar in asked), min(bar.height for bar in asked)
         answer = high - low
         reading += f", {high}-{low}={answer}"
-    return Problem(
+    return PictureProblem(
         question=question,
         answer=str(answer),
         answer_type="number",
