@@ -44,6 +44,9 @@ NEUTRAL = {
 }
 """What transformers does where nothing is asked for; a field left out would be taken from the folder's generation_config.json."""
 
+_PER_IMAGE = frozenset({"image_grid_thw", "image_sizes", "pixel_values", "pixel_attention_mask", "image_position_ids"})
+"""Inputs whose rows are images, or patches, and not tokens."""
+
 Prompt = Sequence[dict[str, object]]
 """Messages in transformers' form: role, and content as text or as {"type": "image"} / {"type": "text", "text": ...} blocks."""
 
@@ -69,6 +72,7 @@ def generate(
     *,
     config: GenerationConfig,
     seeds: Sequence[int],
+    histories: Sequence[Sequence[int]] | None = None,
     greedy: bool = False,
     keep_logps: bool = False,
 ) -> list[Completion]:
@@ -81,6 +85,7 @@ def generate(
         images: The images of each prompt, in the order of its slots; an empty list for a text-only prompt.
         config: How to sample. `seeding: batch` uses transformers' sampling and torch's global generator, `seeds` unused.
         seeds: One per prompt, from `sampling.row_seed`.
+        histories: Tokens that follow each encoded prompt: earlier replies and what stands between them (`models.turns`).
         greedy: Take the most probable token at each step.
         keep_logps: Return log-probabilities; they are None with `seeding: batch`, where transformers samples.
 
@@ -89,8 +94,11 @@ def generate(
         ModelError: The logits are not finite.
     """
     assert len(prompts) == len(images) == len(seeds), f"{len(prompts)} prompts, {len(images)} image lists, {len(seeds)} seeds"
-    inputs = encode(processor, prompts, images).to(model.device, dtype=model.dtype)
+    inputs = encode(processor, prompts, images)
     tokenizer = processor.tokenizer
+    if histories is not None and any(histories):
+        inputs = grown(inputs, histories, pad_token_id=tokenizer.pad_token_id)
+    inputs = inputs.to(model.device, dtype=model.dtype)
     suppressed = suppressed_token_ids(model, processor)
     sampled = config.seeding == "batch" and not greedy
     processors = None
@@ -135,6 +143,32 @@ def encode(processor: ProcessorMixin, prompts: Sequence[Prompt], images: Sequenc
         return processor(text=texts, images=nested, padding=True, padding_side="left", add_special_tokens=False, return_tensors="pt")
     except (ValueError, IndexError, StopIteration) as error:
         raise DataError(f"A batch of {len(prompts)} prompts cannot be encoded: {error}. Look for image markers in the text.") from error
+
+
+def grown(inputs: BatchFeature, histories: Sequence[Sequence[int]], *, pad_token_id: int) -> BatchFeature:
+    """Returns left-padded inputs with each row's tokens put after its prompt, padded anew; images stay as they are.
+
+    Args:
+        inputs: From `encode`; whatever has a value per token (token types) is 0 for the new tokens, which are text.
+        histories: One list of token ids per row.
+        pad_token_id: Fills the rows up.
+    """
+    num_rows, length = inputs["input_ids"].shape
+    assert len(histories) == num_rows, f"{len(histories)} histories for {num_rows} rows"
+    fills = {"input_ids": pad_token_id}
+    changed = {}
+    for name, values_BT in inputs.items():
+        if not isinstance(values_BT, torch.Tensor) or values_BT.shape != (num_rows, length) or name in _PER_IMAGE:
+            continue
+        rows = []
+        for row, history in enumerate(histories):
+            kept = values_BT[row][inputs["attention_mask"][row].bool()]
+            new = {"input_ids": torch.tensor(history, dtype=kept.dtype), "attention_mask": kept.new_ones(len(history))}
+            rows.append(torch.cat([kept, new.get(name, kept.new_zeros(len(history)))]))
+        longest = max(len(row) for row in rows)
+        fill = fills.get(name, 0)
+        changed[name] = torch.stack([torch.cat([row.new_full((longest - len(row),), fill), row]) for row in rows])
+    return BatchFeature({**inputs, **changed})
 
 
 def generation_settings(
