@@ -138,6 +138,7 @@ def run_rl(
                 rewards=reward_set,
                 generation=config.generation,
                 num_mini_batches=config.training.num_mini_batches,
+                episode=config.episode,
                 run=run,
                 save_total_limit=config.checkpoints.save_total_limit,
             )

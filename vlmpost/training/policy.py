@@ -2,7 +2,8 @@
 
 Departures from TRL 1.16: 1. a rollout is scored once, by `RewardSet`, and a failing reward stops the run; 2. with seeding "sample"
 each completion has its own seed and mini-batches are fixed, so that results do not depend on the number of processes; 3. prompts
-without images may stand beside prompts with images; 4. no vision token is ever sampled.
+without images may stand beside prompts with images; 4. no vision token is ever sampled; 5. episodes of several replies are played
+here and not by TRL's tool loop, which needs templates that can call tools, encodes replies anew and slices pixels wrongly.
 """
 
 from __future__ import annotations
@@ -18,14 +19,16 @@ from accelerate.utils import gather, gather_object
 from trl import GRPOTrainer
 
 from vlmpost.answers import symbolic
-from vlmpost.config.schema import GenerationConfig
+from vlmpost.config.schema import EpisodeConfig, GenerationConfig
 from vlmpost.models.sampling import row_seed, seeded_processors
+from vlmpost.models.turns import TurnRenderer
 from vlmpost.records import Rollout, Score
 from vlmpost.rewards import RewardSet, judged
 from vlmpost.training import seams
+from vlmpost.training.episodes import EpisodeBatch
 from vlmpost.training.exact import ExactTrainer
 from vlmpost.training.order import PromptSampler, mini_batch_order
-from vlmpost.training.rollouts import RolloutBatch, figures, judge_all, make_rollouts, without_images
+from vlmpost.training.rollouts import RolloutBatch, episode_figures, figures, judge_all, make_rollouts, played, without_images
 
 logger = logging.getLogger(__name__)
 
@@ -37,15 +40,26 @@ class PolicyTrainer(ExactTrainer, GRPOTrainer):
         rewards: Scores every rollout.
         generation: How completions are sampled.
         num_mini_batches: Optimizer steps that share one batch of rollouts.
+        episode: How tasks are played; None: one reply to each prompt.
     """
 
-    def __init__(self, *, rewards: RewardSet, generation: GenerationConfig, num_mini_batches: int, **kwargs: Any) -> None:
-        # Any: the arguments of ExactTrainer and GRPOTrainer.
+    def __init__(
+        self,
+        *,
+        rewards: RewardSet,
+        generation: GenerationConfig,
+        num_mini_batches: int,
+        episode: EpisodeConfig | None = None,
+        **kwargs: Any,  # Any: the arguments of ExactTrainer and GRPOTrainer
+    ) -> None:
         self.rewards = rewards
         self.generation = generation
         self.num_mini_batches = num_mini_batches
         self.last_batch: RolloutBatch | None = None
+        self.episode = episode
         self._rows: Sequence[dict[str, Any]] = ()
+        self._prompts: Sequence[Any] = ()
+        self._episodes: EpisodeBatch | None = None
         super().__init__(reward_funcs=[_named(name) for name in rewards.names], **kwargs)
         self.order = PromptSampler(
             len(self.train_dataset),
@@ -54,6 +68,7 @@ class PolicyTrainer(ExactTrainer, GRPOTrainer):
             num_repeats=self.num_iterations * self.args.steps_per_generation,
             seed=self.args.seed,
         )
+        self._renderer = None if episode is None else TurnRenderer(self.processing_class)
 
     @property
     def seeding(self) -> Literal["sample", "batch"]:
@@ -77,20 +92,63 @@ class PolicyTrainer(ExactTrainer, GRPOTrainer):
         return output
 
     def _generate(self, prompts: list[Any]) -> tuple[Any, ...]:
-        *before, images, tool_images = super()._generate(prompts)
-        return (*before, seams.without_missing_images(images), tool_images)
+        self._prompts, self._episodes = prompts, None
+        prompt_ids, completion_ids, mask, *between, images, tool_images = super()._generate(prompts)
+        if self._episodes is not None:
+            mask = self._episodes.masks
+            self._correct_lengths([sum(row) for row in mask])
+        return (prompt_ids, completion_ids, mask, *between, seams.without_missing_images(images), tool_images)
 
     def _generate_single_turn(self, prompt_ids: list[list[int]], *args: Any, **kwargs: Any) -> tuple[Any, Any]:
-        with self.clock.phase("generate"), self._sampler(prompt_ids):
+        completion_ids, logps = self._reply(list(range(len(prompt_ids))), 0, prompt_ids, *args, **kwargs)
+        if self.episode is None:
+            return completion_ids, logps
+        assert self._renderer is not None, "made with the episode's configuration"
+        examples = [row["example"] for row in self._rows]
+        episodes = EpisodeBatch(examples, config=self.episode, renderer=self._renderer, decode=self._decoded)
+        episodes.add(range(len(examples)), completion_ids, logps)
+        turn = 1
+        while self._anywhere(bool(episodes.live)):
+            places = episodes.live or [0]  # a process that has done its own keeps step with the others: sharded weights need all
+            replies, logps = self._next_replies(places, episodes.histories(places), turn)
+            if episodes.live:
+                episodes.add(places, replies, logps)
+            turn += 1
+        self._episodes = episodes
+        return episodes.completion_ids, episodes.logps
+
+    def _next_replies(self, places: Sequence[int], histories: Sequence[list[int]], turn: int) -> tuple[Any, Any]:
+        """One more reply of these rows. Their prompts are encoded again, which gives the same tokens and just these rows' images."""
+        prompt_ids, images, fields = self._tokenize_prompts([self._prompts[place] for place in places])
+        grown = [[*ids, *history] for ids, history in zip(prompt_ids, histories, strict=True)]
+        fields = seams.grown_fields(fields, [len(history) for history in histories])
+        return self._reply(places, turn, grown, seams.without_missing_images(images), fields, 1)
+
+    def _reply(self, places: Sequence[int], turn: int, prompt_ids: list[list[int]], *args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        with self.clock.phase("generate"), self._sampler(places, turn):
             return super()._generate_single_turn(prompt_ids, *args, **kwargs)
 
-    def _sampler(self, prompt_ids: list[list[int]]) -> AbstractContextManager[None]:
+    def _decoded(self, ids: Sequence[int]) -> str:
+        return str(self._tokenizer.decode(ids, skip_special_tokens=True))
+
+    def _correct_lengths(self, lengths: Sequence[int]) -> None:
+        """Puts the numbers of sampled tokens in the place of TRL's lengths, which count the environment's tokens too."""
+        everywhere = self.accelerator.gather(torch.tensor(lengths, device=self.accelerator.device)).float()
+        noted = self._metrics["train" if self.model.training else "eval"]
+        for name, value in (("mean", everywhere.mean()), ("min", everywhere.min()), ("max", everywhere.max())):
+            noted[f"completions/{name}_length"][-1] = value.item()
+
+    def _anywhere(self, here: bool) -> bool:
+        """Whether it is so on any process."""
+        flag = torch.tensor([here], dtype=torch.int32, device=self.accelerator.device)
+        return bool(self.accelerator.reduce(flag, reduction="sum").item())
+
+    def _sampler(self, places: Sequence[int], turn: int) -> AbstractContextManager[None]:
         if self.seeding == "batch" or self.use_vllm:
             return nullcontext()
-        seeds = [
-            row_seed(self.args.seed, self.state.global_step, row["example"].id, sample)
-            for row, sample in zip(self._rows, self._samples(len(prompt_ids)), strict=True)
-        ]
+        samples = self._samples(len(self._rows))
+        when: str | int = self.state.global_step if turn == 0 else f"{self.state.global_step}/turn{turn}"
+        seeds = [row_seed(self.args.seed, when, self._rows[place]["example"].id, samples[place]) for place in places]
         processors = seeded_processors(
             self.generation,
             seeds,
@@ -120,6 +178,8 @@ class PolicyTrainer(ExactTrainer, GRPOTrainer):
                 samples=self._samples(len(completion_ids_list)),
                 stop_ids={*self.eos_token_ids, self._tokenizer.pad_token_id},
             )
+            if self._episodes is not None:
+                rollouts = played(rollouts, replies=self._episodes.replies, steps=self._episodes.steps)
             timeouts_before, judged_before = symbolic.counts().timeouts, judged.counts()
             scores = self._scores(rollouts)
             verdicts = judge_all(rollouts, profile=self.rewards.profile)
@@ -128,6 +188,8 @@ class PolicyTrainer(ExactTrainer, GRPOTrainer):
         sums["judge_timeout_share"] = (float(symbolic.counts().timeouts - timeouts_before), float(len(rollouts)))
         seen = judged.counts().num_seen - judged_before.num_seen
         sums["model_judged_share"] = (float(judged.counts().num_decided - judged_before.num_decided), float(seen))
+        if self.episode is not None:
+            sums |= episode_figures(self.last_batch)
         self._add_figures(sums)
         rows = [[_or_nan(score.parts[name]) for name in self.rewards.names] for score in scores]
         return gather(torch.tensor(rows, dtype=torch.float32, device=self.accelerator.device))

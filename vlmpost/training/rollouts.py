@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from vlmpost.records import Example, ImageRef, Rollout, Score, Verdict
+from vlmpost.records import Example, ImageRef, Rollout, Score, Step, Verdict
 from vlmpost.rewards.correctness import verdict_of
 from vlmpost.runs.directory import disk
 
@@ -69,6 +69,20 @@ def make_rollouts(
     ]
 
 
+def played(rollouts: Sequence[Rollout], *, replies: Sequence[Sequence[Sequence[int]]], steps: Sequence[tuple[Step, ...]]) -> list[Rollout]:
+    """The rollouts of episodes: the sampled tokens of all replies, the text of the last, and every graded reply."""
+    return [
+        replace(
+            rollout,
+            text=own_steps[-1].text,
+            token_ids=tuple(token for reply in own for token in reply),
+            steps=own_steps,
+            reply_lengths=tuple(len(reply) for reply in own),
+        )
+        for rollout, own, own_steps in zip(rollouts, replies, steps, strict=True)
+    ]
+
+
 def without_images(rollout: Rollout) -> Rollout:
     """The rollout light enough to send to other processes."""
     return replace(rollout, example=replace(rollout.example, images=(), solution=None))
@@ -92,6 +106,20 @@ def figures(batch: RolloutBatch, *, image_token_ids: Collection[int]) -> Sums:
         "length_right_tokens": (float(sum(right)), float(len(right))),
         "length_wrong_tokens": (float(sum(wrong)), float(len(wrong))),
         "image_token_share": (float(emitted), float(len(batch.rollouts))),
+    }
+
+
+def episode_figures(batch: RolloutBatch) -> Sums:
+    """Figures of played episodes as sums and counts; nothing where none was played."""
+    episodes = [rollout.steps for rollout in batch.rollouts if rollout.steps]
+    replies = [step for steps in episodes for step in steps]
+    seen = [step.recognised for step in replies if step.recognised is not None]
+    return {
+        "success": (float(sum(steps[-1].correct for steps in episodes)), float(len(episodes))),
+        "first_success": (float(sum(steps[0].correct for steps in episodes)), float(len(episodes))),
+        "step_accuracy": (float(sum(step.correct for step in replies)), float(len(replies))),
+        "recognition": (float(sum(seen)), float(len(seen))),
+        "replies": (float(len(replies)), float(len(episodes))),
     }
 
 
@@ -119,6 +147,7 @@ def rollout_rows(batch: RolloutBatch, *, step: int, limit: int, images_dir: Path
             "advantage": batch.advantages[index] if batch.advantages else None,
             "outcome": None if verdict is None else verdict.outcome,
             "extracted": None if verdict is None else verdict.extracted,
+            **({"steps": [asdict(step) for step in rollout.steps]} if rollout.steps else {}),
         }
 
 

@@ -53,22 +53,30 @@ SEAMS: tuple[Seam, ...] = (
     Seam(
         _GRPO + "_generate",
         ("self", "prompts"),
-        ("return prompt_ids, completion_ids, tool_mask, completions, logprobs, extra_fields, images, tool_images",),
-        "images of text-only prompts come back as None, which processors refuse inside a list",
+        (
+            "return prompt_ids, completion_ids, tool_mask, completions, logprobs, extra_fields, images, tool_images",
+            'tool_mask = extra_fields.pop("env_mask", None)',
+            'self._metrics[mode]["completions/mean_length"].append(agg_completion_lengths.float().mean().item())',
+        ),
+        "images of text-only prompts come back as None, which processors refuse in a list; episodes put their mask in tool_mask's place",
         "trl#5139 (mixed rows); drop when _generate returns [] for them",
     ),
     Seam(
         _GRPO + "_tokenize_prompts",
         ("self", "prompts"),
-        ("images.append(prompt_images if prompt_images else None)",),
-        "where those None come from",
+        ("images.append(prompt_images if prompt_images else None)", "return prompt_ids, images, multimodal_fields"),
+        "where those None come from; episodes encode the prompts of unfinished rows with it",
         "trl#5139",
     ),
     Seam(
         _GRPO + "_generate_single_turn",
         ("self", "prompt_ids", "images", "multimodal_fields", "num_generations", "has_tool_images"),
-        ("unwrapped_model.generate( **generate_inputs, generation_config=self.generation_config )",),
-        "the one call of generate: our seeded sampler is slipped in as a logits processor",
+        (
+            "unwrapped_model.generate( **generate_inputs, generation_config=self.generation_config )",
+            "elif isinstance(v, list) and v and isinstance(v[0], list):",
+        ),
+        "the one call of generate: our seeded sampler is slipped in as a logits processor, and episodes call it once per reply with "
+        "token types that go on",
         "no hook for logits processors in TRL 1.16",
     ),
     Seam(
@@ -82,6 +90,7 @@ SEAMS: tuple[Seam, ...] = (
         ("self", "inputs"),
         (
             "self._calculate_rewards(inputs, prompts, completions, completion_ids_list)",
+            "loss_mask = completion_mask if tool_mask is None else completion_mask * tool_mask",
             "advantages = torch.nan_to_num(advantages, nan=0.0)",
             "if images is not None and self.log_multimodal:",
         ),
@@ -303,6 +312,21 @@ def without_batch_num_images(fields: Mapping[str, Any]) -> dict[str, Any]:  # An
             "Use one image per row, or another model."
         )
     return {key: value for key, value in fields.items() if key != "batch_num_images"}
+
+
+def grown_fields(fields: Mapping[str, Any], num_new: Sequence[int]) -> dict[str, Any]:  # Any: tensors and lists of a processor
+    """The fields of `_tokenize_prompts` for prompts that have grown by so many text tokens each: token types go on with 0.
+
+    Lists of lists are values per token; tensors are values per image, which text does not change. See `_generate_single_turn`.
+    """
+    grown: dict[str, Any] = {}
+    for name, value in fields.items():
+        if isinstance(value, list) and value and isinstance(value[0], list):
+            assert len(value) == len(num_new), f"{name}: {len(value)} rows for {len(num_new)} prompts"
+            grown[name] = [[*row, *[0] * count] for row, count in zip(value, num_new, strict=True)]
+        else:
+            grown[name] = value
+    return grown
 
 
 _PER_IMAGE_KEYS = ("pixel_values", "image_grid_thw", "image_sizes", "pixel_attention_mask", "image_position_ids")
