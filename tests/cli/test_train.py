@@ -43,9 +43,21 @@ def test_all_faults_of_keys_tasks_rewards_and_arithmetic_exit_with_2(cli: Cli, t
     assert said.stdout == ""
     assert "Traceback" not in said.stderr
     assert "error: r.yaml has 3 faults:" in said.stderr
-    assert "r.yaml:3: data.train.0.task: no drawn task 'countin'; did you mean counting? Tasks:" in said.stderr
+    assert "r.yaml:3: data.train.0.task: There is no task 'countin'. Did you mean 'counting'? The tasks are:" in said.stderr
     assert "r.yaml:5: rewards.0: There is no reward 'acuracy'. Did you mean 'accuracy'?" in said.stderr
     assert "r.yaml:6: training.per_device_train_batch_size: 128 completions" in said.stderr
+
+
+def test_wrong_options_shifts_and_reward_tables_of_a_task_are_said_before_anything_heavy(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text(
+        "data:\n  train:\n    - {task: counting, num_examples: 40, options: {cards: 3}}\n"
+        "rewards:\n  - {name: verifier}\nepisode:\n  rewards: repo\n"
+    )
+    said = cli("rl", "r.yaml")
+    assert said.returncode == 2
+    assert "error: r.yaml has 2 faults:" in said.stderr
+    assert "r.yaml:3: data.train.0.options: Options of task 'counting': there is no option cards" in said.stderr
+    assert "r.yaml:7: episode.rewards: task counting has no reward table 'repo'; it has: paper." in said.stderr
 
 
 def test_the_processes_of_a_launch_count_in_the_arithmetic(cli: Cli, recipe: Path) -> None:

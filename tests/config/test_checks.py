@@ -94,3 +94,11 @@ def test_the_trl_block_passes_other_arguments_through(tmp_path: Path) -> None:
     path = tmp_path / "r.yaml"
     path.write_text(RL + "trl: {adam_epsilon: 1e-9, vespo_k_pos: 2.0, ddp_timeout: 60}\n")
     assert load("rl", path).config.trl == {"adam_epsilon": 1e-9, "vespo_k_pos": 2.0, "ddp_timeout": 60}
+
+
+def test_the_verifiers_reward_needs_episodes(tmp_path: Path) -> None:
+    recipe = RL.replace("accuracy", "verifier")
+    assert "r.yaml:2: rewards.0.name: needs a section `episode:`" in faults(tmp_path, recipe)
+    path = tmp_path / "r.yaml"
+    path.write_text(recipe + "episode: {verify_iterations: 3}\n")
+    assert load("rl", path).config.episode.verify_iterations == 3

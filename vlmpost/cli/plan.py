@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 CHARACTERS_PER_TOKEN = 3.0
 """A cautious guess for text; `vlmpost data check` counts."""
+FEEDBACK_TOKENS = 64
+"""About how long a verifier's message is, with the turn around it."""
 _SAMPLED_EXAMPLES = 32
 
 
@@ -85,8 +87,8 @@ def plan_figures(prepared: Prepared, shape: Shape) -> dict[str, object]:
     )
     num_bytes, dtype = _number_format(config)
     trainable = num_trainable(config, shape)
-    sequence = lengths.max_prompt + (config.generation.max_completion_length if isinstance(config, RlConfig) else lengths.max_solution)
-    completion = config.generation.max_completion_length if isinstance(config, RlConfig) else lengths.solution
+    sequence = lengths.max_prompt + (completion_tokens(config) if isinstance(config, RlConfig) else lengths.max_solution)
+    completion = completion_tokens(config) if isinstance(config, RlConfig) else lengths.solution
     per_step = batch.sequences_per_optimizer_step
     return {
         "kind": prepared.loaded.kind,
@@ -120,7 +122,7 @@ def phases(prepared: Prepared, shape: Shape, *, lengths: Lengths, num_bytes: int
     config, batch = prepared.config, prepared.batch
     is_rl = isinstance(config, RlConfig)
     reference = isinstance(config, RlConfig) and config.algorithm.beta > 0 and not config.model.use_peft
-    completion = config.generation.max_completion_length if isinstance(config, RlConfig) else lengths.max_solution
+    completion = completion_tokens(config) if isinstance(config, RlConfig) else lengths.max_solution
     result = [
         training_phase(
             shape,
@@ -147,6 +149,12 @@ def phases(prepared: Prepared, shape: Shape, *, lengths: Lengths, num_bytes: int
         )
         result.insert(0, sampling)
     return result
+
+
+def completion_tokens(config: RlConfig) -> int:
+    """The most tokens a completion may have; of an episode, all replies and about what the verifier says between them."""
+    attempts = 1 if config.episode is None else config.episode.verify_iterations
+    return attempts * config.generation.max_completion_length + (attempts - 1) * FEEDBACK_TOKENS
 
 
 def num_trainable(config: SftConfig | RlConfig, shape: Shape) -> int:

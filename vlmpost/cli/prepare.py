@@ -8,10 +8,9 @@ from pathlib import Path
 
 from vlmpost.config.batch import BatchPlan, plan_rl, plan_sft
 from vlmpost.config.describe import Kind
-from vlmpost.config.hints import near
 from vlmpost.config.load import Loaded, load, message_of
-from vlmpost.config.schema import RlConfig, SftConfig
-from vlmpost.config.yaml_text import Fault, parse
+from vlmpost.config.schema import RlConfig, SftConfig, SourceConfig
+from vlmpost.config.yaml_text import Fault, Key, parse
 from vlmpost.errors import ConfigError
 from vlmpost.runs.directory import world_size
 
@@ -73,16 +72,30 @@ def kind_of(recipe: Path) -> Kind:
 def _task_faults(config: SftConfig | RlConfig) -> Iterator[Fault]:
     sources = [("train", index, source) for index, source in enumerate(config.data.train)]
     sources += [("eval", index, source) for index, source in enumerate(config.data.eval)]
-    drawn = [(part, index, source.task) for part, index, source in sources if source.task is not None]
-    if not drawn:
-        return
+    for part, index, source in sources:
+        if source.task is not None:
+            yield from _source_faults(("data", part, index), source, config)
+
+
+def _source_faults(key: Key, source: SourceConfig, config: SftConfig | RlConfig) -> Iterator[Fault]:
     from vlmpost import tasks
 
-    names = tasks.names()
-    for part, index, task in drawn:
-        if task not in names:
-            message = f"no drawn task {task!r}{near(task, names) or '.'} Tasks: {', '.join(sorted(names))}."
-            yield Fault(("data", part, index, "task"), message)
+    assert source.task is not None, "asked for a task's source"
+    try:
+        task = tasks.find(source.task)
+    except ConfigError as error:
+        yield Fault((*key, "task"), str(error))
+        return
+    try:
+        task.options_of(source.options, shift=source.shift)
+    except ConfigError as error:
+        yield Fault((*key, "options"), str(error))
+    if source.difficulties and not task.difficulties:
+        yield Fault((*key, "difficulties"), f"task {task.name} has no difficulties; leave it out.")
+    table = config.episode.rewards if isinstance(config, RlConfig) and config.episode is not None else None
+    if table is not None and table not in task.reward_tables:
+        message = f"task {task.name} has no reward table {table!r}; it has: {', '.join(task.reward_tables)}."
+        yield Fault(("episode", "rewards"), message)
 
 
 def _reward_faults(config: SftConfig | RlConfig) -> Iterator[Fault]:
@@ -90,13 +103,21 @@ def _reward_faults(config: SftConfig | RlConfig) -> Iterator[Fault]:
         return
     from vlmpost import rewards
 
+    discounts: set[float] = set()
     for index, term in enumerate(config.rewards):
         try:
             built = rewards.build(
                 [term], max_completion_length=config.generation.max_completion_length, pixel_budget=config.model.pixel_budget
             )
-            built.check_undiscounted()
+            if config.algorithm.kind == "grpo":
+                built.check_undiscounted()
+            discounts.update(built.discounts)
         except ConfigError as error:
             for line in str(error).splitlines():
                 message = line.removeprefix("rewards[0]: ").removeprefix(f"rewards[0] ({term.name}): ")
                 yield Fault(("rewards", index), message)
+    algorithm = config.algorithm
+    if algorithm.kind == "ppo" and len(discounts) > 1 and algorithm.lam * algorithm.turn_lam < 1:
+        values = ", ".join(f"{discount:g}" for discount in sorted(discounts))
+        message = f"rewards with different discounts ({values}) need lam and turn_lam 1, got {algorithm.lam:g} and {algorithm.turn_lam:g}."
+        yield Fault(("algorithm", "lam"), message)

@@ -8,11 +8,14 @@ from pydantic import BaseModel, ValidationError
 
 from vlmpost.config.describe import SCHEMAS, Kind
 from vlmpost.config.hints import trl_key
-from vlmpost.config.schema import AlgorithmConfig, DataConfig, ModelConfig, RewardTermConfig, RlTrainingConfig, SourceConfig
+from vlmpost.config.schema import PPO_KEYS, AlgorithmConfig, DataConfig, ModelConfig, RewardTermConfig, RlTrainingConfig, SourceConfig
 from vlmpost.config.yaml_text import Fault, Key
 
 _TASK_SPLITS = ("test", "train", "validation")
 _LORA_KEYS = ("lora_alpha", "lora_dropout", "lora_r", "lora_target_modules")
+_GROUP_KEYS = ("multi_objective_aggregation", "scale_rewards")
+_PPO_LOSSES = ("bnpo", "dapo", "dr_grpo", "grpo")
+_VERIFIERS = ("verifier", "verifier_per_turn")
 _STORED_ONLY = ("allow_outside_root", "columns", "image_root")
 
 
@@ -24,7 +27,7 @@ def cross_faults(kind: Kind, data: Mapping[str, object]) -> list[Fault]:
         if isinstance(section, ModelConfig):
             result += _model(section)
         elif isinstance(section, AlgorithmConfig):
-            result += _algorithm(section)
+            result += [*_algorithm(section), *(_ppo(section) if section.kind == "ppo" else _no_critic(section))]
         elif isinstance(section, RlTrainingConfig):
             result += _training(section)
         elif isinstance(section, DataConfig) and kind == "rl" and section.max_length is not None:
@@ -35,7 +38,7 @@ def cross_faults(kind: Kind, data: Mapping[str, object]) -> list[Fault]:
         for part in ("train", "eval"):
             result += _sources(("data", part), sources.get(part, []))
     if "rewards" in data:
-        result += _rewards(data["rewards"])
+        result += _rewards(data["rewards"], plays=data.get("episode") is not None)
     trl = data.get("trl", {})
     if isinstance(trl, Mapping):
         result += [Fault(("trl", name), wrong) for name in trl if (wrong := trl_key(kind, name)) is not None]
@@ -81,6 +84,26 @@ def _algorithm(algorithm: AlgorithmConfig) -> Iterator[Fault]:
         yield Fault(("algorithm", "delta"), f"must be above 1 + epsilon ({bound:g}), got {algorithm.delta:g}.")
 
 
+def _no_critic(algorithm: AlgorithmConfig) -> Iterator[Fault]:
+    for name in PPO_KEYS:
+        if name in algorithm.model_fields_set:
+            yield Fault(("algorithm", name), "is for kind: ppo, and there is no critic here; add that, or leave it out.")
+
+
+def _ppo(algorithm: AlgorithmConfig) -> Iterator[Fault]:
+    for name in _GROUP_KEYS:
+        if name in algorithm.model_fields_set:
+            message = "has no effect with kind: ppo, whose advantages come from a critic, not from groups; leave it out."
+            yield Fault(("algorithm", name), message)
+    if algorithm.loss_type not in _PPO_LOSSES:
+        message = f"kind: ppo has the clipped loss; choose one of {', '.join(_PPO_LOSSES)}, got {algorithm.loss_type!r}."
+        yield Fault(("algorithm", "loss_type"), message)
+    if algorithm.value_head_sizes is not None and algorithm.value_head != "mlp":
+        yield Fault(("algorithm", "value_head_sizes"), "is for value_head: mlp; add that, or leave it out.")
+    if algorithm.kl_in == "reward" and not algorithm.beta:
+        yield Fault(("algorithm", "kl_in"), "has no effect while beta is 0; give beta, or leave it out.")
+
+
 def _training(training: RlTrainingConfig) -> Iterator[Fault]:
     prompts, parts = training.prompts_per_step, training.num_mini_batches
     if prompts % parts:
@@ -119,9 +142,13 @@ def _source(key: Key, source: SourceConfig) -> Iterator[Fault]:
             yield Fault((*key, name), "is for stored data only; leave it out with `task`.")
 
 
-def _rewards(terms: object) -> Iterator[Fault]:
+def _rewards(terms: object, *, plays: bool) -> Iterator[Fault]:
     if not isinstance(terms, list) or not terms:
         return
     parsed = [_alone(RewardTermConfig, term) for term in terms]
+    for index, term in enumerate(parsed):
+        if isinstance(term, RewardTermConfig) and term.name in _VERIFIERS and not plays:
+            message = "needs a section `episode:`, which plays the tasks; add e.g. episode: {verify_iterations: 1}."
+            yield Fault(("rewards", index, "name"), message)
     if all(isinstance(term, RewardTermConfig) and term.weight == 0 for term in parsed):
         yield Fault(("rewards",), "every weight is 0, so every rollout would be worth the same; give one a weight.")

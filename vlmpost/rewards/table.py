@@ -24,6 +24,7 @@ from vlmpost.rewards import (
     repetition,
     silver,
     texts,
+    verifier,
 )
 from vlmpost.rewards.sums import SUMS
 
@@ -88,6 +89,8 @@ TABLE: Mapping[str, Reward] = MappingProxyType(
         "text_match": _of(texts, "text_match", texts.check_texts),
         "text_similarity": _of(texts, "text_similarity", texts.check_texts),
         "transcription": _of(texts, "transcription", texts.check_texts),
+        "verifier": Reward(verifier.verifier, verifier.VERIFIER, verifier.check_verifier),
+        "verifier_per_turn": Reward(verifier.verifier_per_turn),
     }
 )
 
