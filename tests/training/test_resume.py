@@ -24,16 +24,23 @@ from vlmpost.training.executor import run_rl, run_sft
 pytestmark = pytest.mark.train
 DRIVE = Path(__file__).parent / "drive.py"
 FSDP2 = Path(__file__).parent / "drive_fsdp2.py"
+EPISODES = {
+    "data": {"train": [{"task": f"{Path(__file__).parent / 'lucky_task.py'}:Lucky", "num_examples": 5}]},
+    "episode": {"verify_iterations": 3},
+    "rewards": [{"name": "verifier", "params": {"gamma": 0.9}}],
+}
+"""Episodes of one to three replies, so that the processes of a launch are done at different times."""
 
 
 @pytest.fixture
 def recipes(tiny_model, sft_recipe, rl_recipe):
-    """Gives `recipes(name)`: "sft" or "rl", with "-lora" for adapters."""
+    """Gives `recipes(name)`: "sft" or "rl", with "-lora" for adapters, or "rl-episodes"."""
 
     def make(name):
-        kind, _, adapters = name.partition("-")
+        kind, _, variant = name.partition("-")
         recipe = {"sft": sft_recipe, "rl": rl_recipe}[kind]
-        return recipe(tiny_model("qwen2_5_vl"), model__use_peft=bool(adapters), logging__logging_steps=3)
+        episodes = EPISODES if variant == "episodes" else {}
+        return recipe(tiny_model("qwen2_5_vl"), model__use_peft=variant == "lora", logging__logging_steps=3, **episodes)
 
     return make
 
@@ -66,7 +73,7 @@ def _interrupt(straight, folder, *, at_step, config):
     return open_for_resume(folder, config)
 
 
-@pytest.mark.parametrize("name", ["sft", "sft-lora", "rl", "rl-lora"])
+@pytest.mark.parametrize("name", ["sft", "sft-lora", "rl", "rl-lora", "rl-episodes"])
 def test_a_resumed_run_has_the_weights_metrics_and_rollouts_of_an_uninterrupted_one(name, recipes, new_run, tmp_path):
     config = recipes(name).model_copy(update={"checkpoints": recipes(name).checkpoints.model_copy(update={"save_total_limit": None})})
     straight = new_run(tmp_path / "straight", config)
@@ -169,7 +176,9 @@ ACROSS_PROCESSES = {
 """A reward that needs the whole group, and a group that lies half on each of two processes."""
 
 
-@pytest.mark.parametrize(("kind", "changes"), [("sft", {}), ("rl", {}), ("rl", ACROSS_PROCESSES)], ids=["sft", "rl", "rl-group"])
+@pytest.mark.parametrize(
+    ("kind", "changes"), [("sft", {}), ("rl", {}), ("rl", ACROSS_PROCESSES), ("rl", EPISODES)], ids=["sft", "rl", "rl-group", "rl-episodes"]
+)
 def test_two_processes_give_the_losses_of_one(kind, changes, tiny_model, sft_recipe, rl_recipe, new_run, tmp_path):
     recipe = {"sft": sft_recipe, "rl": rl_recipe}[kind]
     config = recipe(tiny_model("qwen2_5_vl"), training__per_device_train_batch_size=None, **changes)  # half as large with two processes
@@ -190,6 +199,8 @@ def test_two_processes_give_the_losses_of_one(kind, changes, tiny_model, sft_rec
         rewards = [[row["reward"] for row in _rows(run.rollouts_path)] for run in (one, two)]
         assert rewards[0] == rewards[1]
         assert len(set(rewards[0])) > 1
+    if "episode" in changes:
+        assert len({len(row["steps"]) for row in _rows(one.rollouts_path)}) > 1, "all episodes were equally long: nothing was tested"
 
 
 def test_fsdp2_trains_an_untied_head_as_one_process_does_and_not_without_the_patch(tiny_model, sft_recipe, new_run, tmp_path):
