@@ -8,6 +8,7 @@ import torch
 from vlmpost import jsonl
 from vlmpost.config.schema import ModelConfig
 from vlmpost.data.conversation import to_messages
+from vlmpost.errors import DataError
 from vlmpost.media.images import open_image
 from vlmpost.models.generation import generate
 from vlmpost.models.loader import load
@@ -104,6 +105,12 @@ def test_evaluation_gives_the_replies_of_training_from_the_same_history_and_seed
     assert turn == 1
     assert [list(completion.token_ids) for completion in completions] == replies
     assert first
+
+
+def test_a_chat_that_outgrows_the_model_stops_the_run_with_the_example_named(tiny_model, rl_recipe, new_run, tmp_path):
+    config = rl_recipe(tiny_model("qwen2_5_vl"), **EPISODES, generation={"max_completion_length": 100_000})
+    with pytest.raises(DataError, match=r"Example 'card_sums-train-.* tokens before reply 1, and a reply may have 100000 .* but the model"):
+        run_rl(config, new_run(tmp_path / "run", config))
 
 
 def test_a_run_of_episodes_tells_success_by_attempt_and_keeps_every_reply(tiny_model, rl_recipe, new_run, tmp_path):

@@ -20,6 +20,7 @@ from trl import GRPOTrainer
 
 from vlmpost.answers import symbolic
 from vlmpost.config.schema import EpisodeConfig, GenerationConfig
+from vlmpost.errors import DataError
 from vlmpost.models.sampling import row_seed, seeded_processors
 from vlmpost.models.turns import TurnRenderer
 from vlmpost.records import Rollout, Score
@@ -68,6 +69,7 @@ class PolicyTrainer(ExactTrainer, GRPOTrainer):
             num_repeats=self.num_iterations * self.args.steps_per_generation,
             seed=self.args.seed,
         )
+        self._text_config = self.accelerator.unwrap_model(self.model).config.get_text_config()
         self._renderer = None if episode is None else TurnRenderer(self.processing_class)
 
     @property
@@ -125,8 +127,21 @@ class PolicyTrainer(ExactTrainer, GRPOTrainer):
         return self._reply(places, turn, grown, seams.without_missing_images(images), fields, 1)
 
     def _reply(self, places: Sequence[int], turn: int, prompt_ids: list[list[int]], *args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        self._check_context(places, prompt_ids, turn)
         with self.clock.phase("generate"), self._sampler(places, turn):
             return super()._generate_single_turn(prompt_ids, *args, **kwargs)
+
+    def _check_context(self, places: Sequence[int], prompt_ids: Sequence[Sequence[int]], turn: int) -> None:
+        """Passes if every reply fits behind what stands before it; positions past the model's last one would be read, but wrongly."""
+        context = self._text_config.max_position_embeddings
+        longest = max(range(len(places)), key=lambda row: len(prompt_ids[row]))
+        length = len(prompt_ids[longest])
+        if length + self.max_completion_length > context:
+            raise DataError(
+                f"Example {self._rows[places[longest]]['example'].id!r} has {length} tokens before reply {turn + 1}, and a reply may have "
+                f"{self.max_completion_length} (generation.max_completion_length), but the model reads {context}. Lower that, "
+                "episode.verify_iterations, data.max_prompt_length or model.image_max_pixels."
+            )
 
     def _decoded(self, ids: Sequence[int]) -> str:
         return str(self._tokenizer.decode(ids, skip_special_tokens=True))
