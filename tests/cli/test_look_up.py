@@ -121,3 +121,18 @@ def test_a_run_folder_stands_for_its_final_model(tmp_path: Path) -> None:
     assert model_path(str(tmp_path)) == str(tmp_path)
     (tmp_path / "manifest.json").touch()
     assert model_path(str(tmp_path)) == str(tmp_path / "final")
+
+
+def test_an_episode_is_shown_reply_by_reply_with_the_verifiers_words() -> None:
+    steps = [
+        {"text": "9", "outcome": "WRONG", "reward": 0.0, "feedback": "Try again."},
+        {"text": "7", "outcome": "CORRECT", "reward": 1.0, "feedback": None},
+    ]
+    lines = list(lines_of({"step": 1, "id": "a", "sample": 0, "text": "7", "steps": steps}))
+    assert lines[1:6] == [
+        "model    reply 1: 9",
+        "           WRONG 0",
+        "           Try again.",
+        "         reply 2: 7",
+        "           CORRECT 1",
+    ]

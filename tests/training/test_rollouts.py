@@ -4,8 +4,8 @@ import io
 
 from PIL import Image
 
-from vlmpost.records import IMAGE, Example, ImageRef, Message, Rollout, Score, Verdict
-from vlmpost.training.rollouts import RolloutBatch, figures, image_path, judge_all, make_rollouts, rollout_rows
+from vlmpost.records import IMAGE, Example, ImageRef, Message, Rollout, Score, Step, Verdict
+from vlmpost.training.rollouts import RolloutBatch, episode_figures, figures, image_path, judge_all, make_rollouts, played, rollout_rows
 
 
 def _png():
@@ -95,3 +95,39 @@ def test_batches_of_processes_join_in_their_order():
     joined = RolloutBatch.joined([batch.first(1), batch.first(2)])
     assert [rollout.text for rollout in joined.rollouts] == [r"\boxed{7}", r"\boxed{7}", r"\boxed{8}"]
     assert joined.advantages == [0.5, 0.5, -0.5]
+
+
+def _played_batch():
+    """Two episodes of one hand: solved at the second attempt, and not at all; the cards were misread once."""
+    example = Example(id="hand", task="general_points", prompt=(Message("user", ("Make 24.",)),))
+    missed, wrong, right = (
+        Step("a", "INCORRECT_VISION", -1.5, correct=False, recognised=False, feedback="Look again."),
+        Step("b", "NO_SOLUTION", -1.0, correct=False, recognised=True, feedback="Try again."),
+        Step("c", "CORRECT_SOLUTION", 5.0, correct=True, recognised=True, terminated=True),
+    )
+    rollouts = make_rollouts([example, example], texts=["ac", "bb"], token_ids=[[1, 9, 2], [3, 9, 4]], samples=[0, 1], stop_ids={2, 4})
+    rollouts = played(rollouts, replies=[[[1], [1, 2]], [[3], [4, 4]]], steps=[(missed, right), (wrong, wrong)])
+    return RolloutBatch(rollouts, [Score(3.5, {}), Score(-2.0, {})], judge_all(rollouts))
+
+
+def test_a_played_rollout_holds_what_was_sampled_and_the_last_reply_as_its_text():
+    first, _ = _played_batch().rollouts
+    assert (first.text, first.token_ids, first.reply_lengths) == ("c", (1, 1, 2), (1, 2))
+    assert [step.outcome for step in first.steps] == ["INCORRECT_VISION", "CORRECT_SOLUTION"]
+
+
+def test_episodes_are_counted_by_success_attempt_and_recognition():
+    assert episode_figures(_played_batch()) == {
+        "success": (1.0, 2.0),
+        "first_success": (0.0, 2.0),
+        "step_accuracy": (1.0, 4.0),
+        "recognition": (3.0, 4.0),
+        "replies": (4.0, 2.0),
+    }
+
+
+def test_rows_of_episodes_say_the_verifiers_class_and_keep_every_reply(tmp_path):
+    solved, unsolved = rollout_rows(_played_batch(), step=1, limit=2, images_dir=tmp_path)
+    assert (solved["outcome"], unsolved["outcome"]) == ("correct", "no_solution")
+    assert [step["reward"] for step in solved["steps"]] == [-1.5, 5.0]
+    assert solved["steps"][0]["feedback"] == "Look again."

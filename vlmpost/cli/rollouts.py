@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -16,8 +16,8 @@ def rollouts(
     step: Annotated[int | None, typer.Option(help="Only this step; default: the newest logged.", show_default=False)] = None,
     every_step: Annotated[bool, typer.Option("--all", help="All logged steps.")] = False,
     outcome: Annotated[
-        Literal["correct", "wrong", "unparsed", "refusal", "uncertain"] | None,
-        typer.Option(help="Only rollouts judged so.", show_default=False),
+        str | None,
+        typer.Option(help="Only rollouts judged so: correct, wrong, unparsed, ..., or a verifier's class.", show_default=False),
     ] = None,
     example: Annotated[str | None, typer.Option("--id", help="Only this question.", show_default=False)] = None,
     worst: Annotated[bool, typer.Option("--worst", help="Lowest reward first.")] = False,
@@ -53,13 +53,15 @@ def select(
         row
         for row in rows
         if (wanted is None or _step(row) == wanted)
-        and (outcome is None or row.get("outcome") == outcome)
+        and (outcome is None or row.get("outcome") == outcome.lower())
         and (example is None or row.get("id") == example)
     ]
 
 
 def lines_of(row: Mapping[str, object]) -> Iterator[str]:
     """One rollout as plain lines."""
+    from vlmpost.reports.samples import reply_lines
+
     yield f"--- step {row.get('step')}  {row.get('id')}  sample {row.get('sample')}" + (
         f"  level {row['level']}" if row.get("level") else ""
     )
@@ -68,7 +70,8 @@ def lines_of(row: Mapping[str, object]) -> Iterator[str]:
     for message in _list(row.get("prompt")):
         if isinstance(message, Mapping):
             yield f"{message.get('role', ''):8} {message.get('content')}"
-    yield f"model    {row.get('text')}"
+    for place, line in enumerate(reply_lines(row)):
+        yield f"{'' if place else 'model':8} {line}"
     parts = row.get("parts")
     if isinstance(parts, Mapping):
         named = ", ".join(f"{name} {_value(value)}" for name, value in parts.items())

@@ -20,6 +20,7 @@ from vlmpost.runs.metrics import read_metrics
 CURVES = (
     "reward",
     "accuracy",
+    "success",
     "loss",
     "length_tokens",
     "truncated_share",

@@ -19,6 +19,8 @@ SHOWN: tuple[tuple[str, str, str], ...] = (
     ("loss", "loss", "{:.4g}"),
     ("reward", "reward", "{:.3f}"),
     ("accuracy", "accuracy", "{:.3f}"),
+    ("success", "success", "{:.3f}"),
+    ("replies", "replies", "{:.1f}"),
     ("length_tokens", "length", "{:.0f}"),
     ("truncated_share", "cut", "{:.0%}"),
     ("flat_group_share", "flat", "{:.0%}"),

@@ -79,6 +79,19 @@ def samples_of(run_dir: Path, rows: Sequence[Mapping[str, object]]) -> list[Samp
     return samples
 
 
+def reply_lines(row: Mapping[str, object]) -> list[str]:
+    """Returns what the model wrote, line by line; of an episode, each reply with the verifier's class, reward and message."""
+    steps = [step for step in _list(row.get("steps")) if isinstance(step, Mapping)]
+    if not steps:
+        return [str(row.get("text", ""))]
+    lines = []
+    for number, step in enumerate(steps, start=1):
+        lines += [f"reply {number}: {step.get('text')}", f"  {step.get('outcome')} {_value(step.get('reward'))}"]
+        if step.get("feedback") and number < len(steps):
+            lines.append(f"  {step['feedback']}")
+    return lines
+
+
 def read_rollouts(path: Path) -> list[jsonl.Row]:
     """Returns the rollouts that a run logged; none where there is no file.
 
@@ -97,7 +110,7 @@ def _sample(row: Mapping[str, object], images: tuple[str, ...], missing: tuple[s
         images=images,
         missing_images=missing,
         prompt=_cut("\n".join(str(message.get("content")) for message in _list(row.get("prompt")) if isinstance(message, Mapping))),
-        text=_cut(str(row.get("text", ""))),
+        text=_cut("\n".join(reply_lines(row))),
         outcome=str(row.get("outcome") or "not judged"),
         answer=str(row.get("answer") if row.get("answer") is not None else "-"),
         extracted=_cut(str(row.get("extracted") if row.get("extracted") is not None else "-")),

@@ -145,10 +145,20 @@ def rollout_rows(batch: RolloutBatch, *, step: int, limit: int, images_dir: Path
             "reward": score.total,
             "parts": dict(score.parts),
             "advantage": batch.advantages[index] if batch.advantages else None,
-            "outcome": None if verdict is None else verdict.outcome,
-            "extracted": None if verdict is None else verdict.extracted,
-            **({"steps": [asdict(step) for step in rollout.steps]} if rollout.steps else {}),
+            **_judged(rollout, verdict),
         }
+
+
+def _judged(rollout: Rollout, verdict: Verdict | None) -> dict[str, object]:
+    """What is said of the answer: by the task's verifier where the example was played, else by the judge."""
+    if rollout.steps:
+        last = rollout.steps[-1]
+        outcome = "correct" if last.correct else last.outcome.lower()
+        return {"outcome": outcome, "extracted": last.extracted, "steps": [asdict(step) for step in rollout.steps]}
+    return {
+        "outcome": None if verdict is None else verdict.outcome,
+        "extracted": None if verdict is None else verdict.extracted,
+    }
 
 
 def image_path(image: ImageRef, *, images_dir: Path) -> str:
