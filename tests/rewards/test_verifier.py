@@ -48,5 +48,5 @@ def test_the_preset_of_the_study_is_the_discounted_sum() -> None:
 
 
 def test_a_gamma_outside_0_to_1_is_refused() -> None:
-    with pytest.raises(ConfigError, match="gamma 1.5"):
+    with pytest.raises(ConfigError, match=r"gamma 1\.5"):
         rewards.build([RewardTermConfig(name="verifier", params={"gamma": 1.5})], max_completion_length=8)

@@ -31,6 +31,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal
 
@@ -42,6 +43,7 @@ from vlmpost.rewards.repetition import longest_line_run
 
 Form = Literal["any", "think_answer", "think_box", "bare"]
 Validity = Literal["permutation", "distinct"]
+OrderClass = Literal["EXACT", "PARTIAL", "INVALID", "ILLEGAL_FORMAT"]
 MAX_CHARACTERS: Final = 100_000
 """A longer list is not read."""
 _REPO: Final[Mapping[str, object]] = MappingProxyType(
@@ -65,6 +67,19 @@ PRESETS: Final[Mapping[str, Mapping[str, Mapping[str, object]]]] = MappingProxyT
 _ARROW: Final = re.compile(r"->|\u2192|\\(?:rightarrow|to)(?![A-Za-z])")
 _DECORATION: Final = re.compile(r"\\[A-Za-z]{1,20}|[\[\](){}<>$*`\"'\\]")
 _ITEM: Final = re.compile(r"(?:(?:tile|clip|piece|patch|image|segment|point|frame)s?\s*+)?#?([0-9]{1,6})", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class OrderGrade:
+    """What became of one response to a question about an order."""
+
+    outcome: OrderClass
+    """PARTIAL: a valid order that is not the true one, whatever it earns. INVALID: no valid order."""
+    value: float
+    items: tuple[int, ...]
+    """The labels read; empty where none could be, or the form is wrong."""
+    repeated: bool
+    """Whether the penalty for a repeated line was charged."""
 
 
 def permutation(
@@ -102,13 +117,49 @@ def permutation(
     gold = gold_order(rollout.example)
     if gold is None:
         return None
+    return grade_order(
+        rollout,
+        gold,
+        form=form,
+        format_bonus=format_bonus,
+        partial_weight=partial_weight,
+        min_partial_items=min_partial_items,
+        validity=validity,
+        repeat_penalty=repeat_penalty,
+        repeat_words=repeat_words,
+        max_repeats=max_repeats,
+    ).value
+
+
+def grade_order(
+    rollout: Rollout,
+    gold: Sequence[int],
+    *,
+    form: Form = "any",
+    format_bonus: float = 0.0,
+    partial_weight: float = 0.2,
+    min_partial_items: int = 5,
+    validity: Validity = "permutation",
+    repeat_penalty: float = 0.0,
+    repeat_words: int = 7,
+    max_repeats: int = 3,
+) -> OrderGrade:
+    """Returns the value that `permutation` gives, with the class it was given for.
+
+    Args:
+        rollout: What is judged.
+        gold: The true order, a permutation of 1..K.
+        form: This and the others as in `permutation`.
+    """
     if not _has_form(rollout, form):
-        return 0.0
-    answer = _items(rollout.text, form)
-    value = format_bonus + _accuracy(answer, gold, partial_weight if len(gold) >= min_partial_items else 0.0, validity)
-    if repeat_penalty and longest_line_run(rollout.text, min_words=repeat_words) > max_repeats:
-        value += repeat_penalty
-    return value
+        return OrderGrade("ILLEGAL_FORMAT", 0.0, (), repeated=False)
+    items = tuple(_items(rollout.text, form))
+    outcome = _outcome(items, gold, validity)
+    value = format_bonus + (1.0 if outcome == "EXACT" else 0.0)
+    if outcome == "PARTIAL" and len(gold) >= min_partial_items:
+        value += partial_weight * sum(given == true for given, true in zip(items[: len(gold)], gold, strict=True)) / len(gold)
+    repeated = bool(repeat_penalty) and longest_line_run(rollout.text, min_words=repeat_words) > max_repeats
+    return OrderGrade(outcome, value + (repeat_penalty if repeated else 0.0), items, repeated)
 
 
 def check_permutation(arguments: Mapping[str, object], _max_completion_length: int | None) -> Sequence[str]:
@@ -155,17 +206,14 @@ def _has_form(rollout: Rollout, form: Form) -> bool:
     return form != "think_answer" or format_tags(rollout, mode="strict") == 1.0
 
 
-def _accuracy(answer: Sequence[int], gold: Sequence[int], partial_weight: float, validity: Validity) -> float:
-    if list(answer) == list(gold):
-        return 1.0
-    num_items = len(gold)
+def _outcome(items: Sequence[int], gold: Sequence[int], validity: Validity) -> OrderClass:
+    if list(items) == list(gold):
+        return "EXACT"
     if validity == "permutation":
-        valid = sorted(answer) == list(range(1, num_items + 1))
+        valid = sorted(items) == list(range(1, len(gold) + 1))
     else:
-        valid = len(set(answer)) == num_items
-    if not valid:
-        return 0.0
-    return partial_weight * sum(given == true for given, true in zip(answer[:num_items], gold, strict=True)) / num_items
+        valid = len(set(items)) == len(gold)
+    return "PARTIAL" if valid else "INVALID"
 
 
 def _items(text: str, form: Form) -> list[int]:
