@@ -214,10 +214,11 @@ def test_an_empty_dataset_and_one_without_a_usable_row_are_errors(tmp_path: Path
         build([source], data=data_config(max_drop_share=1.0), base_dir=None)
 
 
-def test_a_source_is_a_task_or_a_path_never_both_or_none() -> None:
-    for source in (SourceConfig(), SourceConfig(task="counting", path="x")):
-        with pytest.raises(ConfigError, match="exactly one of task and path"):
-            collect([source], base_dir=None)
+def test_a_source_has_a_task_or_a_path_and_both_only_for_a_task_that_takes_stored_things() -> None:
+    with pytest.raises(ConfigError, match="it has neither"):
+        collect([SourceConfig()], base_dir=None)
+    with pytest.raises(ConfigError, match="'counting' draws its own pictures"):
+        collect([SourceConfig(task="counting", path="x")], base_dir=None)
     with pytest.raises(ConfigError, match="num_examples is missing"):
         collect([SourceConfig(task="counting")], base_dir=None)
 

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from vlmpost import tasks
+from vlmpost import jsonl, tasks
 from vlmpost.config.schema import SourceConfig
 from vlmpost.data import collect
-from vlmpost.data.write import LAYOUTS, Layout, write
+from vlmpost.data.normalise import example_of
+from vlmpost.data.readers import StoredRow
+from vlmpost.data.shapes import shape_of
+from vlmpost.data.write import LAYOUTS, Layout, row_of, write
 from vlmpost.errors import DataError, RunError
-from vlmpost.records import IMAGE, Example, Message
+from vlmpost.records import IMAGE, Example, ImageRef, Message, Part
 
 
 def drawn(number: int = 6) -> list[Example]:
@@ -45,6 +52,68 @@ def test_every_layout_reads_back_as_the_same_examples(layout: Layout, examples: 
         assert read == [ref.data for ref in other.images]
         meta = {key: value for key, value in one.meta.items() if key != "row"}
         assert replace(one, images=other.images, meta=meta) == replace(other, meta=dict(other.meta))
+
+
+def in_several_turns() -> list[Example]:
+    """Revision trajectories: replies and messages in the prompt, with two images, one and none, marks and breaks in the texts."""
+    first, second = drawn(2)
+    asked = Message("user", ("Look:\n", IMAGE, " and ", IMAGE, "\nSame?\n"))
+    turns = (Message("assistant", ('{"formula": "1+1",}\n',)), Message("user", ("No: 1+1 is not 24.\n\nAgain.",)))
+    return [
+        replace(first, id="two", images=first.images + second.images, prompt=(asked, *turns, *turns), solution="yes"),
+        replace(first, id="one", prompt=(*first.prompt, *turns), solution=" yes\n"),
+        replace(
+            first, id="none", images=(), prompt=(Message("user", ("Hm?",)), *turns), meta={"cards": ["A", "10"], "empty": [], "no": None}
+        ),
+        replace(first, id="break", prompt=(Message("user", (IMAGE, "\n\nSame?")), *turns)),
+        replace(first, id="unsolved", prompt=(*first.prompt, *turns), solution=None),
+    ]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_prompt_of_several_turns_reads_back_in_every_layout(layout: Layout, tmp_path: Path) -> None:
+    examples = in_several_turns()
+    write(examples, tmp_path / "out", layout=layout, split="train")
+    found, ledger = collect([SourceConfig(path="out", split="train")], base_dir=tmp_path)
+    assert (ledger.drops, ledger.notes) == ([], [])
+    for one, other in zip(found, examples, strict=True):
+        assert (one.id, one.prompt, one.solution, len(one.images)) == (other.id, other.prompt, other.solution, len(other.images))
+        assert {key: value for key, value in one.meta.items() if key != "row"} == other.meta
+
+
+TURN = st.lists(st.one_of(st.just(IMAGE), st.text("ab\n ", min_size=1, max_size=4)), min_size=1, max_size=5)
+
+
+@given(st.lists(TURN, min_size=1, max_size=3), st.sampled_from(LAYOUTS))
+def test_texts_and_images_in_any_order_read_back_to_the_character(turns: list[list[Part]], layout: Layout) -> None:
+    merged = [
+        tuple(part for key, group in itertools.groupby(turn, type) for part in (group if key is not str else ["".join(group)]))
+        for turn in turns
+    ]
+    prompt = [*(Message("user", turn) for turn in merged), Message("assistant", ("No.",)), Message("user", ("Why?",))]
+    example = Example("x", "counting", tuple(prompt), images=(ImageRef(data=b"\x89PNG"),) * sum(message.num_images for message in prompt))
+    row = row_of(example, ["data:image/png;base64,iVBORw0KGgo="] * len(example.images), layout=layout)
+    stored = StoredRow(json.loads(jsonl.dump(row)), "rows.jsonl:1", Path())
+    found, _ = example_of(stored, shape=str(shape_of(stored.values)), name="x", columns={}, image_root=None, allow_outside_root=False)
+    assert found.prompt == example.prompt
+
+
+def test_llava_rows_name_one_image_several_or_none() -> None:
+    two, one, none, *_ = in_several_turns()
+    rows = [row_of(example, ["a.png", "b.png"][: len(example.images)], layout="llava") for example in (two, one, none)]
+    assert [row.get("image", "no key") for row in rows] == [["a.png", "b.png"], "a.png", "no key"]
+    assert rows[1]["conversations"] == [
+        {"from": "human", "value": f"<image>\n{one.prompt[0].text}"},
+        {"from": "gpt", "value": '{"formula": "1+1",}\n'},
+        {"from": "human", "value": "No: 1+1 is not 24.\n\nAgain."},
+        {"from": "gpt", "value": " yes\n"},
+    ]
+
+
+def test_a_card_stands_in_the_folder_and_is_no_data(tmp_path: Path) -> None:
+    write(drawn(2), tmp_path / "out", layout="jsonl", split="train", card="# Made\n")
+    assert (tmp_path / "out" / "README.md").read_text() == "# Made\n"
+    assert len(collect([SourceConfig(path="out", split="train")], base_dir=tmp_path)[0]) == 2
 
 
 def test_an_existing_folder_is_refused_and_untouched(tmp_path: Path) -> None:

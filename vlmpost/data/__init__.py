@@ -13,6 +13,7 @@ from pathlib import Path
 from vlmpost.config.schema import DataConfig, SourceConfig
 from vlmpost.data import normalise, readers, shapes
 from vlmpost.data.ledger import Drop, Kept, Ledger, Note, RowFault
+from vlmpost.data.material import examples_on
 from vlmpost.errors import ConfigError, DataError
 from vlmpost.records import Example
 
@@ -79,8 +80,10 @@ def collect(sources: Sequence[SourceConfig], *, base_dir: Path | None, progress:
 
 
 def _source(source: SourceConfig, *, base_dir: Path | None, ledger: Ledger, unseen: set[str]) -> Iterator[tuple[Example, tuple[str, ...]]]:
-    if (source.task is None) == (source.path is None):
-        raise ConfigError(f"A source needs exactly one of task and path, got task={source.task!r} and path={source.path!r}.")
+    if source.task is None and source.path is None:
+        raise ConfigError("A source needs a task (drawn), a path (stored), or both (a task on stored pictures); it has neither.")
+    if source.task is not None and source.path is not None:
+        return ((example, ()) for example in examples_on(source, base_dir=base_dir, ledger=ledger, unseen=unseen))
     if source.task is not None:
         return ((example, ()) for example in _drawn(source))
     return _stored(source, base_dir=base_dir, ledger=ledger, unseen=unseen)

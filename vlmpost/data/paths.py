@@ -74,14 +74,30 @@ def from_base64(text: str) -> ImageRef:
         raise RowFault("image is not base64", f"{text[:24]!r}...: {error}") from None
 
 
-def _from_path(text: str, *, root: Path, allow_outside_root: bool) -> ImageRef:
-    path = root / text
+def place_under(text: str, *, root: Path, allow_outside_root: bool, what: str) -> Path:
+    """The path that a stored text means, whether or not something is there.
+
+    Args:
+        text: A path.
+        root: The folder that relative paths start from, and that no path may leave, links followed.
+        allow_outside_root: Whether paths may leave it.
+        what: What it should be, for messages: "video".
+
+    Raises:
+        RowFault: It lies outside the root.
+    """
     if "\0" in text:
-        raise RowFault("image not found", repr(text))
+        raise RowFault(f"{what} not found", repr(text))
+    path = root / text
     real_root, real_path = _real(str(root)), os.path.realpath(path)
     if not allow_outside_root and os.path.commonpath([real_root, real_path]) != real_root:
-        raise RowFault("image outside the root folder", f"{text}; the root is {root}, set image_root or allow_outside_root")
-    if not os.path.isfile(real_path):
+        raise RowFault(f"{what} outside the root folder", f"{text}; the root is {root}, set image_root or allow_outside_root")
+    return path
+
+
+def _from_path(text: str, *, root: Path, allow_outside_root: bool) -> ImageRef:
+    path = place_under(text, root=root, allow_outside_root=allow_outside_root, what="image")
+    if not path.is_file():
         raise RowFault("image not found", str(path))
     return ImageRef(path=str(path))
 

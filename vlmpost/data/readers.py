@@ -64,6 +64,24 @@ def read(path: str, *, split: str, base_dir: Path | None) -> Iterator[StoredRow]
     raise DataError(f"{path}: there is no such file or folder (looked for {place}), and it is not a hub id (owner/name).")
 
 
+def holds_rows(folder: Path, split: str) -> bool:
+    """Whether a folder holds rows of a split, and not just pictures."""
+    saved = any((folder / name).is_file() for name in ("dataset_dict.json", "state.json"))
+    return saved or _metadata_folder(folder, split) is not None or bool(_split_files(folder, split))
+
+
+def has_splits(place: Path, split: str) -> bool:
+    """Whether the rows at a place have splits of their own: a hub dataset, a saved one of several splits, files or folders by name.
+
+    A file that is alone has none, whatever its name, as it is read for every split.
+    """
+    if not place.is_dir():
+        return not place.is_file()
+    files = _data_files(place) or _data_files(place / "data")
+    by_name = len(files) > 1 and any(_is_of_split(path, split) for path in files)
+    return by_name or (place / "dataset_dict.json").is_file() or (place / split / "metadata.jsonl").is_file()
+
+
 def _file(path: Path) -> Iterator[StoredRow]:
     readers = {".jsonl": _jsonl, ".json": _json, ".parquet": _parquet, ".tsv": _tsv}
     if path.suffix.lower() not in readers:
@@ -125,9 +143,9 @@ def _rows(batch: pyarrow.RecordBatch) -> list[dict[str, object]]:
 def _folder(folder: Path, split: str) -> Iterator[StoredRow]:
     if (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file():
         return _saved(folder, split)
-    for within in (folder, folder / split, folder / "data"):
-        if (within / "metadata.jsonl").is_file():
-            return _with_metadata(within)
+    described = _metadata_folder(folder, split)
+    if described is not None:
+        return _with_metadata(described)
     files = _split_files(folder, split)
     if files:
         return (row for path in files for row in _file(path))
@@ -142,10 +160,18 @@ def _folder(folder: Path, split: str) -> Iterator[StoredRow]:
     )
 
 
+def _metadata_folder(folder: Path, split: str) -> Path | None:
+    return next((within for within in (folder, folder / split, folder / "data") if (within / "metadata.jsonl").is_file()), None)
+
+
+def _is_of_split(path: Path, split: str) -> bool:
+    return re.fullmatch(rf"{re.escape(split)}([-_.].*)?", path.stem) is not None
+
+
 def _split_files(folder: Path, split: str) -> list[Path]:
     """The files that hold a split: by name in `folder` or `folder/data`, else the only data file of the folder."""
     for within in (folder, folder / "data"):
-        named = [path for path in _data_files(within) if re.fullmatch(rf"{re.escape(split)}([-_.].*)?", path.stem)]
+        named = [path for path in _data_files(within) if _is_of_split(path, split)]
         kinds = {path.suffix.lower() for path in named}
         if len(kinds) > 1:
             raise DataError(f"{within}: split {split!r} is there as {', '.join(sorted(kinds))}. Give the file you mean.")

@@ -33,13 +33,13 @@ KNOWN_SHAPES = (
     "prompt as a text (vlmpost make data)",
 )
 RENAMES = (
-    *("answer", "choices", "completion", "conversations", "hint", "id", "image", "images", "level", "messages"),
-    *("options", "problem", "prompt", "question", "solution"),
+    *("answer", "choices", "completion", "conversations", "depth", "frames", "hint", "id", "image", "images", "level", "messages"),
+    *("options", "points", "problem", "prompt", "question", "solution", "video", "videos"),
 )
 """Columns that `columns:` may rename to."""
 
 ID_COLUMNS = ("id", "uid", "index", "question_id", "unique_id", "pid", "sample_index", "idx", "problem_id")
-_IMAGES = ("images", "decoded_image", "image", "image_path", "picture")
+IMAGE_COLUMNS = ("images", "decoded_image", "image", "image_path", "picture")
 _NUMBERED_IMAGE = re.compile(r"image_?(\d{1,2})", re.IGNORECASE)
 _ROLES: Mapping[str, Literal["system", "user", "assistant"]] = {
     **{"system": "system", "user": "user", "human": "user"},
@@ -163,7 +163,7 @@ def _messages(columns: Columns) -> Draft:
     assert isinstance(turns, Sequence)
     inline: list[object] = []
     messages = [_turn(turn, "role", "content", inline) for turn in turns]
-    if inline and any(columns.peek(name) is not None for name in _IMAGES):
+    if inline and any(columns.peek(name) is not None for name in IMAGE_COLUMNS):
         raise RowFault("images given twice", "inside the turns and in an image column")
     solution = _completion(columns.take("solution", "completion"))
     return _own(columns, *_split_solution(messages, solution), inline)
@@ -232,7 +232,14 @@ def _turn(turn: object, role_key: str, content_key: str, inline: list[object]) -
     if not _is_list(content):
         raise RowFault("turn without content", repr(turn)[:80])
     assert isinstance(content, Sequence)
-    return Message(_ROLES[name], tuple(_block(block, inline) for block in content))
+    return Message(_ROLES[name], _with_own_break(tuple(_block(block, inline) for block in content)))
+
+
+def _with_own_break(parts: tuple[Part, ...]) -> tuple[Part, ...]:
+    """The parts with a line break more where the text after leading image blocks starts with one: placing markers takes one away."""
+    first = next((place for place, part in enumerate(parts) if part is not IMAGE), 0)
+    text = parts[first] if first else ""
+    return (*parts[:first], f"\n{text}", *parts[first + 1 :]) if isinstance(text, str) and text.startswith("\n") else parts
 
 
 def _block(block: object, inline: list[object]) -> Part:
@@ -273,10 +280,10 @@ def _completion(value: object) -> str | None:
 
 
 def _images(columns: Columns) -> list[object]:
-    found = columns.take(*_IMAGES)
+    found = columns.take(*IMAGE_COLUMNS)
     numbered = sorted((int(match[1]), name) for name in columns.rest if (match := _NUMBERED_IMAGE.fullmatch(name)))
     values = [value for _, name in numbered if not _is_empty(value := columns.rest.pop(name))]
-    columns.drop(*(name for name in _IMAGES if not isinstance(columns.peek(name), str)))
+    columns.drop(*(name for name in IMAGE_COLUMNS if not isinstance(columns.peek(name), str)))
     if found is None:
         return values
     if _is_list(found):

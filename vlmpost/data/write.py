@@ -1,7 +1,8 @@
-"""Examples to files that `build` and other tools read: one data file and a folder of images.
+"""Examples to files that `build` and other tools read: one data file, a folder of images, and a card that says how they were made.
 
 Three layouts, by what else reads them: "jsonl" (ours), "trl" (conversational prompt and completion), "llava" (conversations with
-`<image>` markers, one JSON list). All three read back as the same examples. A folder appears whole or not at all.
+`<image>` markers and `image`, a path or a list of paths; one JSON list). All three read back as the same examples, with every turn of
+a prompt that has several. A folder appears whole or not at all.
 """
 
 from __future__ import annotations
@@ -23,13 +24,20 @@ from vlmpost.records import IMAGE, Example, ImageRef, Message
 Layout = Literal["jsonl", "llava", "trl"]
 LAYOUTS: tuple[Layout, ...] = ("jsonl", "llava", "trl")
 IMAGES_DIR = "images"
+CARD = "README.md"
 
 _SUFFIXES = ((b"\x89PNG", ".png"), (b"\xff\xd8\xff", ".jpg"), (b"GIF8", ".gif"), (b"RIFF", ".webp"), (b"BM", ".bmp"))
 _BATCH_ROWS = 64
 
 
 def write(
-    examples: Iterable[Example], directory: Path | str, *, layout: Layout, split: str, progress: Progress | None = None
+    examples: Iterable[Example],
+    directory: Path | str,
+    *,
+    layout: Layout,
+    split: str,
+    card: str | None = None,
+    progress: Progress | None = None,
 ) -> tuple[Path, int]:
     """Writes examples to a new folder; returns the data file's path and the number of rows.
 
@@ -38,6 +46,7 @@ def write(
         directory: Must not exist.
         layout: One of `LAYOUTS`.
         split: Names the data file, so that the folder can be read by its split.
+        card: Text of the folder's README.md; None: there is none.
         progress: Called now and then; None: not.
 
     Raises:
@@ -52,6 +61,8 @@ def write(
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
         name, number = _fill(temporary, examples, layout=layout, split=split, progress=progress)
+        if card is not None:
+            (temporary / CARD).write_text(card, encoding="utf-8")
         temporary.chmod(0o755)
         temporary.rename(target)
     except OSError as error:
@@ -87,17 +98,21 @@ def row_of(example: Example, paths: list[str], *, layout: Layout) -> dict[str, o
         body: dict[str, object] = {"prompt": to_messages(example, instruction=None), "images": paths}
         body |= {"completion": to_completion(example)} if example.solution is not None else {}
     elif layout == "llava":
-        turns = [_turn(message.role, _marked(message)) for message in example.prompt]
+        turns = [_turn(message.role, marked(message)) for message in example.prompt]
         turns += [_turn("assistant", example.solution)] if example.solution is not None else []
-        body = {"conversations": turns, "images": paths}
+        body = {"conversations": turns, **_llava_images(paths)}
     else:
         single = len(example.prompt) == 1
         prompt: object = (
-            _marked(example.prompt[0]) if single else [{"role": message.role, "content": _marked(message)} for message in example.prompt]
+            marked(example.prompt[0]) if single else [{"role": message.role, "content": marked(message)} for message in example.prompt]
         )
         body = {"prompt": prompt, "images": paths}
         body |= {"solution": example.solution} if example.solution is not None else {}
     return {"id": example.id, "task": example.task, **body, **_rest(example)}
+
+
+def _llava_images(paths: list[str]) -> dict[str, object]:
+    return {"image": paths[0] if len(paths) == 1 else paths} if paths else {}
 
 
 def _rest(example: Example) -> dict[str, object]:
@@ -115,8 +130,8 @@ def _turn(role: str, text: str) -> Mapping[str, str]:
     return {"from": {"user": "human", "assistant": "gpt"}.get(role, role), "value": text}
 
 
-def _marked(message: Message) -> str:
-    """The text of a turn with `<image>` at each slot."""
+def marked(message: Message) -> str:
+    """The text of a turn with `<image>` at each slot, on a line of its own before the text."""
     text = ""
     for index, part in enumerate(message.content):
         if part is not IMAGE:
