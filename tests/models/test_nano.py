@@ -16,7 +16,8 @@ from vlmpost.models import nano_skill
 from vlmpost.models.nano_folder import SPECIAL_TOKENS, new_model, patches_of, train_tokenizer, write_folder
 from vlmpost.models.nano_training import Schedule, collate, decode, lessons, prompt_ids, train
 from vlmpost.models.nano_vision import label
-from vlmpost.tasks import make, names
+from vlmpost.tasks import make
+from vlmpost.tasks.pictures import TASKS as PICTURES
 
 NANO = Path(nano_skill.__file__).with_name("nano")
 MIB = 2**20
@@ -70,7 +71,7 @@ def test_tokenizer_writes_any_text_back(tokenizer, text: str) -> None:
 
 def test_solutions_are_short() -> None:
     tokenizer = AutoTokenizer.from_pretrained(NANO)
-    for task in names():
+    for task in PICTURES:
         lengths = [len(tokenizer(make(task, split="train", index=index, difficulty=5).solution).input_ids) for index in range(30)]
         assert max(lengths) <= 50, task
 

@@ -16,8 +16,25 @@ from PIL import Image
 from vlmpost import tasks
 from vlmpost.errors import ConfigError
 from vlmpost.records import IMAGE, Example
+from vlmpost.tasks.answered import direct_solution
+from vlmpost.tasks.pictures import TASKS as PICTURES
 
 TASKS = ("card_sums", "charts", "comparing", "counting")
+"""Those with pictures of 140 x 84 pixels, which the nano model knows."""
+ALL_TASKS = (
+    *TASKS,
+    "depth_jigsaw",
+    "flipped_patch",
+    "general_points",
+    "geometry",
+    "image_jigsaw",
+    "navigation",
+    "patch_fit",
+    "patch_pair",
+    "patch_position",
+    "rotation",
+    "video_jigsaw",
+)
 ROW_PIXELS = 28
 
 
@@ -48,8 +65,20 @@ def worked_out(example: Example) -> str:
     return str(sum(item["colour"] == colour and noun in ("shape", item["shape"]) for item in meta["items"]))
 
 
-def test_names_are_the_four_tasks() -> None:
-    assert tasks.names() == TASKS
+def test_names_are_all_tasks_in_order() -> None:
+    assert tasks.names() == ALL_TASKS == tuple(sorted(ALL_TASKS))
+    assert tuple(PICTURES) == TASKS
+    for name in ALL_TASKS:
+        assert tasks.find(name).name == tasks.find(name).address == name
+
+
+@pytest.mark.parametrize("name", ALL_TASKS)
+def test_every_task_declares_its_variants(name: str) -> None:
+    task = tasks.find(name)
+    assert tuple(task.shifts) == tasks.SHIFTS
+    assert task.shifts["none"] == {}
+    plain, *others = [task.options_of({}, shift=shift) for shift in task.shifts]
+    assert all(options != plain for options in others)
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -61,7 +90,7 @@ def test_answer_is_what_the_picture_holds_and_the_solution_ends_in_it(
     example = tasks.make(task, split=split, index=index, seed=seed, difficulty=difficulty)
     assert example.answer == worked_out(example)
     assert re.fullmatch(r"<think>[^<>]+</think>\\boxed\{(\w+)\}", example.solution).group(1) == example.answer
-    assert tasks.direct_solution(example) == f"\\boxed{{{example.answer}}}"
+    assert direct_solution(example) == f"\\boxed{{{example.answer}}}"
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -137,7 +166,7 @@ def test_stream_takes_turns_with_difficulties() -> None:
     ("change", "named"),
     [
         ({"task": "countin"}, "Did you mean 'counting'?"),
-        ({"task": "chess"}, "card_sums, charts, comparing, counting"),
+        ({"task": "chess"}, ", ".join(ALL_TASKS)),
         ({"split": "dev"}, "test, train, validation"),
         ({"difficulty": 0}, "1 to 5"),
         ({"difficulty": 6}, "1 to 5"),

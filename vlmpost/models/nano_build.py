@@ -19,7 +19,9 @@ from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2Tokenizer
 from vlmpost.models import nano_skill
 from vlmpost.models.nano_folder import new_model, train_tokenizer, write_folder
 from vlmpost.models.nano_training import DESCRIBE, Schedule, describe, lessons, train
-from vlmpost.tasks import DIFFICULTIES, direct_solution, make, names
+from vlmpost.tasks import DIFFICULTIES, make
+from vlmpost.tasks.answered import direct_solution
+from vlmpost.tasks.pictures import TASKS as PICTURES
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +83,7 @@ pipeline_tag: image-text-to-text
 # nano: a small vision-language model for trying out post-training
 
 A Qwen2.5-VL of {model.num_parameters():,} parameters, trained from nothing on drawn pictures by `scripts/build_nano`. It is a base to
-post-train in minutes on a CPU, not a model to use: it knows the {len(names())} drawn tasks of vlmpost ({", ".join(names())}) and
+post-train in minutes on a CPU, not a model to use: it knows the {len(PICTURES)} drawn tasks of vlmpost ({", ".join(PICTURES)}) and
 nothing else. It answers partly in one go and partly after `<think>` reasoning, and is wrong often enough to leave room for both SFT
 and RL.
 
@@ -114,7 +116,7 @@ Photographs, other languages, other fonts and other question wordings are outsid
 def _texts(seed: int) -> list[str]:
     """Return questions and answers for the tokenizer to learn from."""
     found = ["system", "user", "assistant"]
-    for task in names():
+    for task in PICTURES:
         for difficulty in DIFFICULTIES:
             for index in range(100):
                 example = make(task, split="train", index=index, seed=seed, difficulty=difficulty)

@@ -15,7 +15,8 @@ from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2Tokenizer
 from vlmpost.models.nano_folder import CELL_PIXELS, patches_of
 from vlmpost.models.nano_training import decode, prompt_ids
 from vlmpost.records import Example
-from vlmpost.tasks import DIFFICULTIES, make, names
+from vlmpost.tasks import DIFFICULTIES, make
+from vlmpost.tasks.pictures import TASKS as PICTURES
 
 NUM_SAMPLES = 16
 _LEVEL_FLOORS = ((12, 1), (8, 2), (5, 3), (2, 4), (0, 5))
@@ -56,7 +57,7 @@ def questions(num_per_cell: int, *, split: str, seed: int) -> list[Example]:
     """Return `num_per_cell` questions of each task and difficulty."""
     return [
         make(task, split=split, index=index, seed=seed, difficulty=difficulty)
-        for task in names()
+        for task in PICTURES
         for difficulty in DIFFICULTIES
         for index in range(num_per_cell)
     ]
@@ -142,7 +143,7 @@ def table(sampled: Sequence[Sampled]) -> str:
         "| task | " + " | ".join(f"difficulty {difficulty}" for difficulty in DIFFICULTIES) + " |",
         "|---|" + "--:|" * len(DIFFICULTIES),
     ]
-    for task in names():
+    for task in PICTURES:
         cells = [
             accuracy(one for one in sampled if one.example.task == task and one.example.meta["difficulty"] == difficulty)
             for difficulty in DIFFICULTIES

@@ -24,7 +24,9 @@ from transformers import Qwen2_5_VLForConditionalGeneration, Qwen2Tokenizer
 from vlmpost.models.nano_folder import CELL_PIXELS, MERGE_SIZE
 from vlmpost.models.nano_vision import Sight, label, see, train_vision
 from vlmpost.records import Example
-from vlmpost.tasks import DIFFICULTIES, direct_solution, make, names
+from vlmpost.tasks import DIFFICULTIES, make
+from vlmpost.tasks.answered import direct_solution
+from vlmpost.tasks.pictures import TASKS as PICTURES
 from vlmpost.tasks.pictures.picture import HEIGHT_PIXELS, WIDTH_PIXELS
 
 logger = logging.getLogger(__name__)
@@ -113,7 +115,7 @@ def describe(example: Example) -> str:
 def lessons(tokenizer: Qwen2Tokenizer, *, seed: int, examples_per_cell: int) -> list[Lesson]:
     """Return `examples_per_cell` training problems of each task and difficulty."""
     found = []
-    for task in names():
+    for task in PICTURES:
         for difficulty in DIFFICULTIES:
             for index in range(examples_per_cell):
                 found.append(_lesson(make(task, split="train", index=index, seed=seed, difficulty=difficulty), tokenizer))

@@ -7,26 +7,56 @@ problem has a key, the key's hash belongs to one split, and a draw that falls to
 from __future__ import annotations
 
 import difflib
+import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from vlmpost.errors import ConfigError
 from vlmpost.records import Example
-from vlmpost.tasks.pictures import PICTURES
-from vlmpost.tasks.pictures.picture import direct_solution
-from vlmpost.tasks.task import SHIFTS, SPLITS, Shift, Task
+from vlmpost.tasks.problem import Problem
+from vlmpost.tasks.task import SHIFTS, SPLITS, Shift, Task, TaskOptions
 from vlmpost.tasks.users import find_class
 
-__all__ = ["DIFFICULTIES", "PICTURES", "SHIFTS", "SPLITS", "Task", "direct_solution", "find", "make", "names", "stream"]
+__all__ = [
+    "DIFFICULTIES",
+    "SHIFTS",
+    "SPLITS",
+    "Problem",
+    "Task",
+    "TaskOptions",
+    "find",
+    "make",
+    "names",
+    "stream",
+]
 
 DIFFICULTIES = (1, 2, 3, 4, 5)
 
-_TASKS: Mapping[str, Task] = MappingProxyType({**PICTURES})
+_ROOMS: Mapping[str, str] = MappingProxyType(
+    {
+        "card_sums": "pictures",
+        "charts": "pictures",
+        "comparing": "pictures",
+        "counting": "pictures",
+        "depth_jigsaw": "jigsaw",
+        "flipped_patch": "puzzles",
+        "general_points": "general_points",
+        "geometry": "geometry",
+        "image_jigsaw": "jigsaw",
+        "navigation": "navigation",
+        "patch_fit": "puzzles",
+        "patch_pair": "puzzles",
+        "patch_position": "puzzles",
+        "rotation": "puzzles",
+        "video_jigsaw": "jigsaw",
+    }
+)
+"""Name of a task -> the room that has it in its `TASKS`; a room is imported when one of its tasks is asked for."""
 
 
 def names() -> tuple[str, ...]:
     """Return the names of the tasks that come with vlmpost, sorted."""
-    return tuple(sorted(_TASKS))
+    return tuple(_ROOMS)
 
 
 def find(name: str) -> Task:
@@ -35,11 +65,13 @@ def find(name: str) -> Task:
     Raises:
         ConfigError: There is no such task, file, module or class, or the user's module fails to import.
     """
-    if name in _TASKS:
-        return _TASKS[name]
+    if name in _ROOMS:
+        room = importlib.import_module(f"vlmpost.tasks.{_ROOMS[name]}")
+        found: Task = room.TASKS[name]
+        return found
     if ":" in name:
         return find_class(name)
-    near = difflib.get_close_matches(name, _TASKS, n=1)
+    near = difflib.get_close_matches(name, _ROOMS, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     raise ConfigError(
         f"There is no task {name!r}.{hint} The tasks are: {', '.join(names())}; yours: package.module:Class or path/to/file.py:Class."

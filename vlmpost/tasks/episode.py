@@ -7,7 +7,8 @@ and the attempts are refilled.
 
 Departures from LeslieTrue/SFTvsRL at 5a6ea55, chosen by the reward table:
 1. `paper`: the episode ends after the last graded attempt. `repo`: one more reply is asked for and not graded: -1.
-2. A reply beyond the attempts that is given all the same (a stored one) gets outcome STEP_LIMIT and -1 under both.
+2. A reply beyond the attempts that is given all the same (a stored one) gets outcome STEP_LIMIT and -1 under both, and so does every
+   one after it; there the counter runs past its limit and grades again.
 """
 
 from __future__ import annotations
@@ -32,6 +33,11 @@ class Episode:
         rewards: The reward table; None: the task's default.
         through: Go on to the states that follow; False: the first right reply ends it, as in training, where each state is a
             prompt of its own.
+
+    Attributes:
+        example: The present state.
+        steps: Every graded reply so far, of all states.
+        succeeded: Whether the last state's right reply was given.
     """
 
     def __init__(
@@ -45,8 +51,8 @@ class Episode:
         self.through = through
         self.steps: list[Step] = []
         self.state = 0
+        self.succeeded = False
         self._attempts: list[Step] = []
-        self._over = False
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -60,12 +66,7 @@ class Episode:
     def wants_reply(self) -> bool:
         """Whether the model is to be asked again."""
         ungraded = 1 if self.rewards == "repo" else 0
-        return not self._over and len(self._attempts) < self.verify_iterations + ungraded
-
-    @property
-    def succeeded(self) -> bool:
-        """Whether the last state's right reply was given."""
-        return bool(self.steps) and self.steps[-1].terminated and self.steps[-1].correct
+        return not self.succeeded and len(self._attempts) < self.verify_iterations + ungraded
 
     def step(self, reply: str) -> Step:
         """Grades a reply and moves on.
@@ -73,21 +74,20 @@ class Episode:
         The step says whether the episode ended: `terminated` by the right reply to the last state, `truncated` by the attempts.
         """
         step = replace(self._graded(reply), state=self.state)
+        following = self.task.following(self.example) if step.correct and self.through else None
+        if step.correct and following is None:
+            step = replace(step, terminated=True)
+            self.succeeded = True
         self.steps.append(step)
-        self._over = self._over or step.terminated or step.truncated
-        if step.correct and not step.terminated:
-            following = self.task.following(self.example)
-            assert following is not None, "a right reply to the last state terminates"
-            self.example, self.state, self._attempts = following, self.state + 1, []
-        else:
+        if following is None:
             self._attempts.append(step)
+        else:
+            self.example, self.state, self._attempts = following, self.state + 1, []
         return step
 
     def _graded(self, reply: str) -> Step:
-        if self._over:
+        if self.succeeded:
             return Step(reply, OVER, 0.0, correct=False, terminated=True)
         if len(self._attempts) >= self.verify_iterations:
             return Step(reply, STEP_LIMIT, STEP_LIMIT_REWARD, correct=False, truncated=True)
-        step = self.task.verify(self.example, reply, rewards=self.rewards)
-        ends = step.correct and (not self.through or self.task.following(self.example) is None)
-        return replace(step, terminated=ends)
+        return self.task.verify(self.example, reply, rewards=self.rewards)

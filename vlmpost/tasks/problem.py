@@ -32,6 +32,8 @@ class Problem:
     answer: str | None = None
     """The one right answer, for the judge. None: replies are only known to be right by the task's verifier."""
     answer_type: AnswerType = "text"
+    choices: tuple[str, ...] = ()
+    """Option texts in order A, B, ...; empty unless `answer_type` is "choice"."""
     draw: Callable[[], Sequence[Image.Image]] = field(default=no_pictures, repr=False)
     """Draws the pictures of the image slots, in order: RGB."""
     key: str = ""

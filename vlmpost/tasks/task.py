@@ -2,6 +2,8 @@
 
 A task of yours is one class in one file, named in a recipe as `package.module:Class` or `file.py:Class`:
 
+    from vlmpost.tasks import Problem, Task
+
     class Parity(Task):
         name = "parity"
 
@@ -55,6 +57,7 @@ class Task(ABC):
         shifts: Which variants it has, each with the options that it changes; "none" is in distribution. The other options stay.
         difficulties: The difficulties `pose` knows; empty: it knows none and gets None.
         reward_tables: What `verify` can be asked to reward by; the first is the default.
+        verify_iterations: Graded attempts at each state in the study it is from. None: it asks once.
         png_level: Compression of the pictures, 0 to 9; less is faster.
     """
 
@@ -63,6 +66,7 @@ class Task(ABC):
     shifts: ClassVar[Mapping[Shift, Mapping[str, object]]] = MappingProxyType({"none": {}})
     difficulties: ClassVar[tuple[int, ...]] = ()
     reward_tables: ClassVar[tuple[str, ...]] = ("paper",)
+    verify_iterations: ClassVar[int | None] = None
     png_level: ClassVar[int] = 6
 
     @property
@@ -96,7 +100,7 @@ class Task(ABC):
             outcome=verdict.outcome.upper(),
             reward=1.0 if verdict.correct else 0.0,
             correct=verdict.correct,
-            feedback=None if verdict.correct else "That is not right. Look again and give another answer in the same form.",
+            feedback=None if verdict.correct else _feedback(verdict.outcome),
             extracted=verdict.extracted,
         )
 
@@ -175,6 +179,7 @@ class Task(ABC):
             images=tuple(ImageRef(data=_png(image, level=self.png_level)) for image in problem.draw()),
             answer=problem.answer,
             answer_type=problem.answer_type,
+            choices=problem.choices,
             solution=problem.solution,
             meta={**facts, **problem.content},
         )
@@ -203,6 +208,13 @@ def split_of(key: str) -> str:
     """Returns the split that a problem of this key belongs to: 8 of 10 hashes are train, one validation, one test."""
     digest = hashlib.blake2b(key.encode(), digest_size=8).digest()
     return {8: "validation", 9: "test"}.get(int.from_bytes(digest, "big") % 10, "train")
+
+
+def _feedback(outcome: str) -> str:
+    """Returns what is said of a reply that is not right, without a word about the answer."""
+    if outcome == "wrong":
+        return "That is not right. Look again and give another answer in the same form."
+    return "No answer could be read in that. Look again and give one in the form that was asked for."
 
 
 def _png(image: Image.Image, *, level: int) -> bytes:

@@ -5,30 +5,30 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Any
 
 from vlmpost.records import IMAGE, Example
+from vlmpost.tasks.answered import AnsweredTask, reasoned, variants
 from vlmpost.tasks.pictures import card_sums, charts, comparing, counting
-from vlmpost.tasks.pictures.picture import PictureProblem, direct_solution, reasoned
+from vlmpost.tasks.pictures.picture import PictureOptions, PictureProblem
 from vlmpost.tasks.problem import Problem
-from vlmpost.tasks.task import Style, Task, TaskOptions
+from vlmpost.tasks.task import Task
 
 
-class PictureTask(Task):
+class PictureTask(AnsweredTask):
     """A picture, a question and one right answer; replies are judged by the one judge."""
 
     difficulties = (1, 2, 3, 4, 5)
+    _pose: Callable[[random.Random, int, Any], PictureProblem]  # Any: each kind of question has options of its own
 
-    def __init__(self, name: str, pose: Callable[[random.Random, int], PictureProblem]) -> None:
-        self.name = name  # type: ignore[misc]  # these four are instances of one class
-        self._pose = pose
-
-    def pose(self, rng: random.Random, *, options: TaskOptions, difficulty: int | None) -> Problem:
-        """Returns the picture's problem with a reasoned solution."""
+    def pose(self, rng: random.Random, *, options: PictureOptions, difficulty: int | None) -> Problem:
+        """Returns the picture's problem with a reasoned solution; what differs from the default options stands in the content."""
         assert difficulty is not None, self.name
-        problem = self._pose(rng, difficulty)
+        changed = options.model_dump(mode="json", exclude_defaults=True)
+        problem = type(self)._pose(rng, difficulty, options)
         return Problem(
             prompt=(IMAGE, problem.question),
-            content=problem.content,
+            content={**problem.content, **problem.looks, **({"options": changed} if changed else {})},
             solution=reasoned(problem.reasoning, problem.answer),
             answer=problem.answer,
             answer_type=problem.answer_type,
@@ -36,17 +36,46 @@ class PictureTask(Task):
             key=problem.key,
         )
 
-    def solve(self, example: Example, *, style: Style = "answer") -> str:
-        """Returns the boxed answer, after its reasoning if that is asked for."""
-        assert example.solution is not None, example.id
-        return direct_solution(example) if style == "answer" else example.solution
+
+class CardSums(PictureTask):
+    """Cards to be added up."""
+
+    name = "card_sums"
+    options_type = card_sums.CardSumsOptions
+    shifts = variants(rule={"rule": "red_double"}, visual={"tones": "dusk", "digits": "segments"})
+    _pose = staticmethod(card_sums.pose)
 
 
-PICTURES: Mapping[str, Task] = MappingProxyType(
-    {
-        "card_sums": PictureTask("card_sums", card_sums.pose),
-        "charts": PictureTask("charts", charts.pose),
-        "comparing": PictureTask("comparing", comparing.pose),
-        "counting": PictureTask("counting", counting.pose),
-    }
-)
+class Charts(PictureTask):
+    """Bar charts to be read."""
+
+    name = "charts"
+    options_type = charts.ChartsOptions
+    shifts = variants(rule={"rule": "sum"}, visual={"tones": "dusk", "paint": "striped"})
+    _pose = staticmethod(charts.pose)
+
+
+class Comparing(PictureTask):
+    """The most common colour to be named."""
+
+    name = "comparing"
+    options_type = comparing.ComparingOptions
+    shifts = variants(rule={"rule": "least"}, visual={"tones": "dusk", "shapes": "tilted"})
+    _pose = staticmethod(comparing.pose)
+
+    def wrong_answers(self, example: Example) -> list[str]:
+        """Returns the other colours of the picture."""
+        items: Any = example.meta["items"]  # Any: JSON
+        return sorted({item["colour"] for item in items} - {example.answer})
+
+
+class Counting(PictureTask):
+    """Shapes to be counted."""
+
+    name = "counting"
+    options_type = counting.CountingOptions
+    shifts = variants(rule={"rule": "without"}, visual={"tones": "dusk", "shapes": "tilted"})
+    _pose = staticmethod(counting.pose)
+
+
+TASKS: Mapping[str, Task] = MappingProxyType({task.name: task for task in (CardSums(), Charts(), Comparing(), Counting())})

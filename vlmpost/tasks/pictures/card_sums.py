@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import random
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from typing import Literal
 
 from PIL import Image
 
-from vlmpost.tasks.pictures.drawing import COLOURS, INK, canvas, draw_digit
-from vlmpost.tasks.pictures.picture import CELL_PIXELS, HEIGHT_PIXELS, WIDTH_PIXELS, PictureProblem, running_sum
+from vlmpost.tasks.pictures.drawing import LOOKS, canvas, draw_digit, draw_segments
+from vlmpost.tasks.pictures.picture import CELL_PIXELS, HEIGHT_PIXELS, WIDTH_PIXELS, PictureOptions, PictureProblem, running_sum
 
 _CARD_WIDTH, _CARD_HEIGHT = 25, 36
 _DOT_PIXELS = 3
 _QUESTIONS = ("What do the cards add up to?", "What is the sum of the cards?")
+_STATED = {"sum": "", "red_double": "Red cards count double. ", "red_minus": "Red cards are subtracted. "}
+_RED_FACTOR = {"sum": 1, "red_double": 2, "red_minus": -1}
+
+
+class CardSumsOptions(PictureOptions):
+    """Options of card_sums."""
+
+    rule: Literal["sum", "red_double", "red_minus"] = "sum"
+    """How a red card counts; the question says so, and one card at least is red."""
+    digits: Literal["dots", "segments"] = "dots"
+    """How the values are drawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,17 +37,21 @@ class Card:
     y: int
 
 
-def pose(rng: random.Random, difficulty: int) -> PictureProblem:
+def pose(rng: random.Random, difficulty: int, options: CardSumsOptions) -> PictureProblem:
     """Return a problem of `difficulty` cards."""
     cards = _deal(rng, difficulty)
-    values = [card.value for card in cards]
+    question = _STATED[options.rule] + rng.choice(_QUESTIONS)
+    if options.rule != "sum" and all(card.ink != "red" for card in cards):
+        place = rng.randrange(len(cards))
+        cards[place] = replace(cards[place], ink="red")
+    counts = [card.value * (_RED_FACTOR[options.rule] if card.ink == "red" else 1) for card in cards]
     return PictureProblem(
-        question=rng.choice(_QUESTIONS),
-        answer=str(sum(values)),
+        question=question,
+        answer=str(sum(counts)),
         answer_type="number",
-        reasoning=running_sum(values),
+        reasoning=running_sum(counts),
         content={"cards": [asdict(card) for card in cards]},
-        draw=lambda: _draw(cards),
+        draw=lambda: _draw(cards, options),
     )
 
 
@@ -53,12 +69,14 @@ def _deal(rng: random.Random, num_cards: int) -> list[Card]:
     ]
 
 
-def _draw(cards: list[Card]) -> Image.Image:
-    image, pen = canvas()
+def _draw(cards: list[Card], options: CardSumsOptions) -> Image.Image:
+    look = LOOKS[options.tones]
+    image, pen = canvas(look)
+    draw_value = draw_digit if options.digits == "dots" else draw_segments
     for card in cards:
-        pen.rectangle((card.x, card.y, card.x + _CARD_WIDTH - 1, card.y + _CARD_HEIGHT - 1), fill=(250, 246, 228), outline=INK)
+        pen.rectangle((card.x, card.y, card.x + _CARD_WIDTH - 1, card.y + _CARD_HEIGHT - 1), fill=(250, 246, 228), outline=look.ink)
         left = card.x + (_CARD_WIDTH - 5 * _DOT_PIXELS) // 2
         top = card.y + (_CARD_HEIGHT - 7 * _DOT_PIXELS) // 2
-        colour = COLOURS["red"] if card.ink == "red" else INK
-        draw_digit(pen, card.value, x=left, y=top, dot_pixels=_DOT_PIXELS, colour=colour)
+        colour = look.colours["red"] if card.ink == "red" else look.ink
+        draw_value(pen, card.value, x=left, y=top, dot_pixels=_DOT_PIXELS, colour=colour)
     return image

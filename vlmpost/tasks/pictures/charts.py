@@ -1,20 +1,25 @@
-"""Bar charts to be read: one bar (difficulty 1), two bars of three (2), the range of three, four or five bars (3 to 5)."""
+"""Bar charts to be read: one bar (difficulty 1), two bars of three (2), the range of three, four or five bars (3 to 5).
+
+Where sums are asked for instead of differences, difficulty 1 adds its two bars, and 3 to 5 the highest and the lowest.
+"""
 
 from __future__ import annotations
 
 import random
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 from PIL import Image
 
-from vlmpost.tasks.pictures.drawing import COLOURS, INK, canvas
-from vlmpost.tasks.pictures.picture import CELL_PIXELS, HEIGHT_PIXELS, WIDTH_PIXELS, PictureProblem
+from vlmpost.tasks.pictures.drawing import COLOURS, LOOKS, canvas
+from vlmpost.tasks.pictures.picture import CELL_PIXELS, HEIGHT_PIXELS, WIDTH_PIXELS, PictureOptions, PictureProblem
 
 _UNIT_PIXELS = 8
 _BASE_PIXELS = HEIGHT_PIXELS - 6
 _NUM_BARS = {1: 2, 2: 3, 3: 3, 4: 4, 5: 5}
 _RANGE_QUESTIONS = ("What is the highest bar minus the lowest bar?", "How far apart are the highest and the lowest bar?")
-_GRID = (205, 205, 205)
+_SUM_OF_ENDS_QUESTIONS = ("What is the highest bar plus the lowest bar?", "How high are the highest and the lowest bar together?")
+_STRIPE_PIXELS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,25 +32,34 @@ class Bar:
     width: int
 
 
-def pose(rng: random.Random, difficulty: int) -> PictureProblem:
+class ChartsOptions(PictureOptions):
+    """Options of charts."""
+
+    rule: Literal["difference", "sum"] = "difference"
+    """What is asked about bars."""
+    paint: Literal["filled", "striped"] = "filled"
+    """How the bars are painted."""
+
+
+def pose(rng: random.Random, difficulty: int, options: ChartsOptions) -> PictureProblem:
     """Return a chart with a question that fits the difficulty."""
     bars = _bars(rng, _NUM_BARS[difficulty])
-    question, asked = _ask(rng, bars, difficulty)
+    question, asked = _ask(rng, bars, difficulty) if options.rule == "difference" else _ask_sum(rng, bars, difficulty)
     reading = ", ".join(f"{bar.colour} {bar.height}" for bar in bars)
+    high, low = max(bar.height for bar in asked), min(bar.height for bar in asked)
     if len(asked) == 1:
-        answer = asked[0].height
+        answer = high
         reading += f", so {answer}"
     else:
-        high, low = max(bar.height for bar in asked), min(bar.height for bar in asked)
-        answer = high - low
-        reading += f", {high}-{low}={answer}"
+        answer = high - low if options.rule == "difference" else high + low
+        reading += f", {high}{'-' if options.rule == 'difference' else '+'}{low}={answer}"
     return PictureProblem(
         question=question,
         answer=str(answer),
         answer_type="number",
         reasoning=reading,
         content={"bars": [asdict(bar) for bar in bars], "asked": [bar.colour for bar in asked]},
-        draw=lambda: _draw(bars),
+        draw=lambda: _draw(bars, options),
     )
 
 
@@ -81,14 +95,31 @@ def _ask(rng: random.Random, bars: list[Bar], difficulty: int) -> tuple[str, lis
     return rng.choice(wordings), [one, other]
 
 
-def _draw(bars: list[Bar]) -> Image.Image:
-    image, pen = canvas()
+def _ask_sum(rng: random.Random, bars: list[Bar], difficulty: int) -> tuple[str, list[Bar]]:
+    """Return the question for a sum and the bars it asks about."""
+    if difficulty > 2:
+        return rng.choice(_SUM_OF_ENDS_QUESTIONS), bars
+    one, other = rng.sample(bars, 2)
+    wordings = (
+        f"What is the {one.colour} bar plus the {other.colour} bar?",
+        f"How high are the {one.colour} bar and the {other.colour} bar together?",
+    )
+    return rng.choice(wordings), [one, other]
+
+
+def _draw(bars: list[Bar], options: ChartsOptions) -> Image.Image:
+    look = LOOKS[options.tones]
+    image, pen = canvas(look)
     for height in range(1, 10):
         level = _BASE_PIXELS - height * _UNIT_PIXELS
-        pen.line((6, level, WIDTH_PIXELS - 1, level), fill=_GRID)
-        pen.line((2, level, 5, level), fill=INK)
+        pen.line((6, level, WIDTH_PIXELS - 1, level), fill=look.grid)
+        pen.line((2, level, 5, level), fill=look.ink)
     for bar in bars:
-        pen.rectangle((bar.x, _BASE_PIXELS - bar.height * _UNIT_PIXELS, bar.x + bar.width - 1, _BASE_PIXELS), fill=COLOURS[bar.colour])
-    pen.line((6, _BASE_PIXELS, WIDTH_PIXELS - 1, _BASE_PIXELS), fill=INK)
-    pen.line((6, 2, 6, _BASE_PIXELS), fill=INK)
+        top, right = _BASE_PIXELS - bar.height * _UNIT_PIXELS, bar.x + bar.width - 1
+        pen.rectangle((bar.x, top, right, _BASE_PIXELS), fill=look.colours[bar.colour])
+        if options.paint == "striped":
+            for left in range(bar.x + _STRIPE_PIXELS, right, 2 * _STRIPE_PIXELS):
+                pen.rectangle((left, top + 1, min(left + _STRIPE_PIXELS, right) - 1, _BASE_PIXELS), fill=look.paper)
+    pen.line((6, _BASE_PIXELS, WIDTH_PIXELS - 1, _BASE_PIXELS), fill=look.ink)
+    pen.line((6, 2, 6, _BASE_PIXELS), fill=look.ink)
     return image

@@ -1,4 +1,4 @@
-"""Shapes of one kind to be counted among others.
+"""Shapes of one kind to be counted among others, or those of a form that are not of a colour.
 
 Difficulties 1 and 2 ask for a colour among few shapes, 3 to 5 for a colour and a shape among 6 to 14.
 """
@@ -6,17 +6,27 @@ Difficulties 1 and 2 ask for a colour among few shapes, 3 to 5 for a colour and 
 from __future__ import annotations
 
 import random
+from typing import Literal
 
-from vlmpost.tasks.pictures.drawing import SHAPES
-from vlmpost.tasks.pictures.picture import PictureProblem, running_sum
-from vlmpost.tasks.pictures.scatter import ROWS, Item, describe, draw_items, scatter
+from vlmpost.tasks.pictures.drawing import LOOKS, SHAPES
+from vlmpost.tasks.pictures.picture import PictureOptions, PictureProblem, running_sum
+from vlmpost.tasks.pictures.scatter import ROWS, Item, describe, draw_items, scatter, tilts
 
 COUNTED_COLOURS = ("red", "green", "blue", "orange")
 _NUM_ITEMS = {1: (2, 3), 2: (4, 6), 3: (6, 8), 4: (9, 11), 5: (12, 14)}
 _ROW_NAMES = ("top", "middle", "bottom")
 
 
-def pose(rng: random.Random, difficulty: int) -> PictureProblem:
+class CountingOptions(PictureOptions):
+    """Options of counting."""
+
+    rule: Literal["with", "without"] = "with"
+    """With: shapes of the colour are counted. Without: those of other colours."""
+    shapes: Literal["upright", "tilted"] = "upright"
+    """How the shapes stand."""
+
+
+def pose(rng: random.Random, difficulty: int, options: CountingOptions) -> PictureProblem:
     """Return a counting problem."""
     colour = rng.choice(COUNTED_COLOURS)
     shape = rng.choice(SHAPES) if difficulty >= 3 else None
@@ -25,15 +35,25 @@ def pose(rng: random.Random, difficulty: int) -> PictureProblem:
     asked = [(shape or rng.choice(SHAPES), colour) for _ in range(num_asked)]
     others = [_other(rng, shape=shape, colour=colour) for _ in range(num_items - num_asked)]
     items = scatter(rng, asked + others)
-    noun = f"{colour} {shape}s" if shape else f"{colour} shapes"
+    question = rng.choice(_questions(colour, shape, options.rule))
+    angles = tilts(rng, items) if options.shapes == "tilted" else []
+    counted = [item for item in items if shape in (None, item.shape) and (item.colour == colour) == (options.rule == "with")]
     return PictureProblem(
-        question=rng.choice((f"How many {noun} are there?", f"Count the {noun}.")),
-        answer=str(num_asked),
+        question=question,
+        answer=str(len(counted)),
         answer_type="number",
-        reasoning=_row_by_row([item for item in items if item.colour == colour and shape in (None, item.shape)]),
+        reasoning=_row_by_row(counted),
         content={"asked_colour": colour, "asked_shape": shape, "items": describe(items)},
-        draw=lambda: draw_items(items),
+        draw=lambda: draw_items(items, look=LOOKS[options.tones], angles=angles),
+        looks={"angles": angles} if angles else {},
     )
+
+
+def _questions(colour: str, shape: str | None, rule: str) -> tuple[str, str]:
+    kind = shape or "shape"
+    if rule == "with":
+        return f"How many {colour} {kind}s are there?", f"Count the {colour} {kind}s."
+    return f"How many {kind}s are not {colour}?", f"Count the {kind}s that are not {colour}."
 
 
 def _other(rng: random.Random, *, shape: str | None, colour: str) -> tuple[str, str]:

@@ -1,23 +1,33 @@
-"""One question about one small picture, before it is a `Problem`, and the two texts that answer it.
+"""One question about one small picture, before it is a `Problem`.
 
-Each module of this room has one function, `pose(rng, difficulty) -> PictureProblem`. It chooses everything that will be visible
-(positions and jitter included) before it draws, so that `PictureProblem.content` names the picture completely.
+Each kind of question has one function, `pose(rng, difficulty, options) -> PictureProblem`. It chooses everything that will be visible
+(positions and jitter included) before it draws, so that `content` and `looks` name the picture completely. What only looks different
+is drawn last from the generator: the same arguments in another look give the same question, answer and split.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 from PIL import Image
 
-from vlmpost.records import AnswerType, Example
+from vlmpost.records import AnswerType
+from vlmpost.tasks.task import TaskOptions
 
 WIDTH_PIXELS = 140
 HEIGHT_PIXELS = 84
 CELL_PIXELS = 28
 """The picture is five by three cells of this side; each is one image token of a Qwen2.5-VL (14-pixel patches, merged two by two)."""
+
+
+class PictureOptions(TaskOptions):
+    """What can be chosen about every picture; each kind of question adds its `rule`."""
+
+    tones: Literal["plain", "dusk"] = "plain"
+    """Plain: bright colours on white paper. Dusk: deep colours on brown paper."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +40,11 @@ class PictureProblem:
     reasoning: str
     """What a patient reader writes down, step by step, without the final answer's box."""
     content: Mapping[str, object]
-    """Everything that is in the picture and the question, as JSON values; two problems are equal if their contents are."""
+    """Everything that is in the picture and the question, as JSON values; two problems are equal if question and content are."""
     draw: Callable[[], Image.Image]
     """Draws the picture: RGB, WIDTH_PIXELS x HEIGHT_PIXELS."""
+    looks: Mapping[str, object] = field(default_factory=dict)
+    """What a changed look adds to what is drawn, as JSON values; it has no part in the split."""
 
     @property
     def key(self) -> str:
@@ -40,39 +52,15 @@ class PictureProblem:
         return json.dumps([self.question, self.content], sort_keys=True, separators=(",", ":"))
 
 
-def boxed(answer: str) -> str:
-    r"""Return the answer alone in its box.
-
-    >>> boxed("7")
-    '\\boxed{7}'
-    """
-    return f"\\boxed{{{answer}}}"
-
-
-def reasoned(reasoning: str, answer: str) -> str:
-    r"""Return the reasoning between think tags, then the boxed answer.
-
-    >>> reasoned("3, +4=7", "7")
-    '<think>3, +4=7</think>\\boxed{7}'
-    """
-    return f"<think>{reasoning}</think>{boxed(answer)}"
-
-
-def direct_solution(example: Example) -> str:
-    """Return the example's boxed answer without any reasoning."""
-    assert example.answer is not None, example.id
-    return boxed(example.answer)
-
-
 def running_sum(values: list[int]) -> str:
     """Return the values with the sum after each of them but the first.
 
-    >>> running_sum([3, 7, 2])
-    '3, +7=10, +2=12'
+    >>> running_sum([3, 7, 2]), running_sum([-3, 7, -5])
+    ('3, +7=10, +2=12', '-3, +7=4, -5=-1')
     """
     total = values[0]
     steps = [str(total)]
     for value in values[1:]:
         total += value
-        steps.append(f"+{value}={total}")
+        steps.append(f"{value:+d}={total}")
     return ", ".join(steps)

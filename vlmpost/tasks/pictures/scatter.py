@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from PIL import Image
 
-from vlmpost.tasks.pictures.drawing import COLOURS, canvas, draw_shape
+from vlmpost.tasks.pictures.drawing import PLAIN, Look, canvas, draw_shape
 from vlmpost.tasks.pictures.picture import CELL_PIXELS, HEIGHT_PIXELS, WIDTH_PIXELS
 
 COLUMNS = WIDTH_PIXELS // CELL_PIXELS
 ROWS = HEIGHT_PIXELS // CELL_PIXELS
 NUM_CELLS = COLUMNS * ROWS
+_TILTED_SIZE = 0.85
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +58,15 @@ def describe(items: list[Item]) -> list[dict[str, object]]:
     return [asdict(item) for item in items]
 
 
-def draw_items(items: list[Item]) -> Image.Image:
-    """Return the picture of the items."""
-    image, pen = canvas()
-    for item in items:
-        draw_shape(pen, item.shape, x=item.x, y=item.y, radius=item.radius, colour=COLOURS[item.colour])
+def tilts(rng: random.Random, items: list[Item]) -> list[int]:
+    """Return an angle in degrees for each item, far enough from upright to be seen and too small to make a square a diamond."""
+    return [rng.choice((-1, 1)) * rng.randint(10, 25) for _ in items]
+
+
+def draw_items(items: list[Item], *, look: Look = PLAIN, angles: Sequence[int] = ()) -> Image.Image:
+    """Return the picture of the items; where there are angles, each is turned by its own and smaller, so that it stays in its cell."""
+    image, pen = canvas(look)
+    for item, angle in zip(items, angles or [0] * len(items), strict=True):
+        radius = round(item.radius * _TILTED_SIZE) if angles else item.radius
+        draw_shape(pen, item.shape, x=item.x, y=item.y, radius=radius, colour=look.colours[item.colour], tilt=angle)
     return image
