@@ -382,4 +382,82 @@ ANSWER_FILES = (
     ),
 )
 
-CASES = (*RECIPES, *RUNS, *DATA, *MODELS, *TRAINING, *ANSWER_FILES)
+OWN_TASK = text("own_task.py", folders.TASK)
+REPLIES = text("replies.jsonl", '{"number": 4, "outputs": ["even"]}\n{"number": 4}\n')
+TASKS = (
+    Case("unknown task of tasks show", "tasks show countin", ("countin", "counting"), torch=False),
+    Case("option that the task does not have", "tasks show counting --set tone=dusk", ("counting", "tone", "tones"), torch=False),
+    Case(
+        "task whose code fails", "tasks show own_task.py:Fails", ("own_task.py:Fails", "KeyError", "own_task.py:"), (OWN_TASK,), torch=False
+    ),
+    Case("class that is no task", "tasks show own_task.py:NoTask", ("NoTask", "not a subclass"), (OWN_TASK,), torch=False),
+    Case("problem that is no JSON", "tasks show own_task.py:Parity --row {number:", ("--row", "not JSON"), (OWN_TASK,), torch=False),
+    Case("problem that the task does not take", "tasks show counting --row {}", ("counting", "given an instance"), torch=False),
+    Case("reply file that is not there", "tasks show counting --reply @gone.txt", ("gone.txt", "cannot be read"), torch=False),
+    Case(
+        "unknown reward table",
+        "tasks verify own_task.py:Parity replies.jsonl --rewards repo",
+        ("repo", "paper"),
+        (OWN_TASK, REPLIES),
+        torch=False,
+    ),
+    Case(
+        "row of replies without outputs",
+        "tasks verify own_task.py:Parity replies.jsonl --output out.jsonl",
+        ("replies.jsonl:2", "outputs", "--skip-bad-rows"),
+        (OWN_TASK, REPLIES),
+        torch=False,
+        absent=("out.jsonl",),
+        mend=text("replies.jsonl", '{"number": 4, "outputs": ["even"]}\n'),
+        then="tasks verify own_task.py:Parity replies.jsonl --output out.jsonl",
+    ),
+    Case(
+        "row of replies cut off",
+        "tasks verify own_task.py:Parity replies.jsonl --output out.jsonl",
+        ("replies.jsonl:1", "not JSON"),
+        (OWN_TASK, text("replies.jsonl", '{"number": 4, "outputs": ["ev')),
+        torch=False,
+        absent=("out.jsonl",),
+    ),
+    Case("no file of replies", "tasks verify own_task.py:Parity gone.jsonl", ("gone.jsonl", "cannot be read"), (OWN_TASK,), torch=False),
+    Case(
+        "results over a file that is there",
+        "tasks verify own_task.py:Parity replies.jsonl --output mine.txt",
+        ("mine.txt is there already", "--overwrite"),
+        (OWN_TASK, REPLIES, text("mine.txt", "mine")),
+        torch=False,
+        kept=("mine.txt",),
+    ),
+    Case(
+        "made data over a folder that is there",
+        "make data counting things --n 2",
+        ("things exists already",),
+        (folders.folder("things"),),
+        torch=False,
+    ),
+    Case(
+        "made data with a solution that is wrong",
+        "make data own_task.py:Wrong out --n 2",
+        ("Wrong", "does not verify"),
+        (OWN_TASK,),
+        torch=False,
+        absent=("out", ".out*"),
+    ),
+    Case(
+        "made data in a style that the task has not",
+        "make data own_task.py:Parity out --n 2 --style reasoned",
+        ("reasoned",),
+        (OWN_TASK,),
+        torch=False,
+        absent=("out", ".out*"),
+    ),
+    Case(
+        "several wordings of a task with one",
+        "make data counting out --n 2 --diverse-prompts",
+        ("--diverse-prompts", "counting"),
+        torch=False,
+        absent=("out",),
+    ),
+)
+
+CASES = (*RECIPES, *RUNS, *DATA, *MODELS, *TRAINING, *ANSWER_FILES, *TASKS)

@@ -196,6 +196,37 @@ def can_mount() -> bool:
         return subprocess.run(["umount", folder], check=False, capture_output=True).returncode == 0
 
 
+TASK = """
+from vlmpost.tasks import Task
+from vlmpost.tasks.problem import Problem
+
+class Parity(Task):
+    name = "parity"
+
+    def pose(self, rng, *, options, difficulty):
+        return self.of(rng.randrange(1000))
+
+    def of(self, number):
+        word = "odd" if number % 2 else "even"
+        return Problem(prompt=(f"Is {number} even or odd?",), content={"number": number}, solution=word, answer=word)
+
+    def from_row(self, row):
+        return self.example_of(self.of(row["number"]), id="given", facts={})
+
+class Wrong(Parity):
+    def solve(self, example, *, style="answer"):
+        return "neither"
+
+    def of(self, number):
+        return Problem(prompt=(f"Is {number} even or odd?",), content={"number": number}, answer="odd")
+
+class Fails(Parity):
+    def pose(self, rng, *, options, difficulty):
+        return {}["number"]
+
+class NoTask:
+    pass
+"""
 REWARDS = """
 def raises(rollout):
     return 1 / 0

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from vlmpost.cli import config, data, demo, environment, evaluation, make, plan, recipes, reward, rollouts, train
+from vlmpost.cli import config, data, demo, environment, evaluation, make, plan, recipes, reward, rollouts, tasks, train
 from vlmpost.cli.log import RunLog
 from vlmpost.errors import RunError, VlmpostError
 
@@ -40,6 +40,7 @@ app.command("rollouts", rich_help_panel=LOOK)(rollouts.rollouts)
 app.command("config", rich_help_panel=LOOK)(config.config)
 app.command("env", rich_help_panel=LOOK)(environment.environment)
 app.add_typer(recipes.app, name="recipes", rich_help_panel=LOOK)
+app.add_typer(tasks.app, name="tasks", rich_help_panel=DATA)
 app.add_typer(make.app, name="make", rich_help_panel=DATA)
 app.add_typer(data.app, name="data", rich_help_panel=DATA)
 app.add_typer(reward.app, name="reward", rich_help_panel=DATA)
