@@ -15,9 +15,8 @@ from pathlib import Path
 
 from vlmpost import jsonl
 from vlmpost.errors import DataError, RunError
+from vlmpost.evaluation.figures import EpisodeFigures, Row, episode_figures, steps_of
 from vlmpost.evaluation.statistics import Count, Estimate, accuracy, accuracy_by, mean_of
-
-Row = Mapping[str, object]
 
 
 class Records:
@@ -107,14 +106,15 @@ class EvalResult:
 
     name: str
     accuracy: Estimate | None
-    """None where no question has a reference answer."""
+    """Of played episodes: the share that succeeded. None where no question has a reference answer or a task to play it."""
     by_level: Mapping[int, Estimate]
     by_task: Mapping[str, Estimate]
     outcome_shares: Mapping[str, float]
     """Share of all judged answers by outcome; "unparsed" is its own rate."""
     truncated_share: float
-    """Share of answers cut by their token budget."""
+    """Share of answers cut by their token budget; of played episodes, each reply is one."""
     mean_tokens: float
+    """Sampled tokens of a question's answer; of played episodes, all replies together."""
     part_means: Mapping[str, float | None]
     """Mean of each reward part where it applies; empty without rewards."""
     num_questions: int
@@ -125,6 +125,8 @@ class EvalResult:
     """Question id -> (correct, runs), for paired differences."""
     levels: Mapping[str, int] = field(default_factory=dict, repr=False)
     """Question id -> level, where known."""
+    episodes: EpisodeFigures | None = None
+    """What the replies of played episodes come to; None where none was played."""
 
     def to_json(self) -> dict[str, object]:
         """Returns the summary as JSON values, counts by question left out (they are in the records)."""
@@ -139,6 +141,7 @@ class EvalResult:
             "truncated_share": self.truncated_share,
             "mean_tokens": self.mean_tokens,
             "part_means": dict(self.part_means),
+            **({} if self.episodes is None else {"episodes": self.episodes.to_json()}),
             "settings": dict(self.settings),
         }
 
@@ -146,14 +149,15 @@ class EvalResult:
         """Returns the summary as plain lines."""
         lines = [f"{self.name}: {self.num_questions} questions, {self.num_samples} samples each"]
         if self.accuracy is not None:
-            lines.append(f"accuracy   {percent(self.accuracy)}")
+            lines.append(f"{'accuracy' if self.episodes is None else 'success':10} {percent(self.accuracy)}")
         lines += [
             f"  level {level}  {percent(estimate)}  ({estimate.num_questions} questions)" for level, estimate in self.by_level.items()
         ]
         if len(self.by_task) > 1:
             lines += [f"  {task}  {percent(estimate)}  ({estimate.num_questions} questions)" for task, estimate in self.by_task.items()]
-        shares = ", ".join(f"{outcome} {share:.1%}" for outcome, share in self.outcome_shares.items())
-        lines.append(f"answers    {shares or 'not judged'}")
+        lines.append(f"answers    {percents(self.outcome_shares) or 'not judged'}")
+        if self.episodes is not None:
+            lines += _episode_lines(self.episodes)
         lines.append(f"truncated  {self.truncated_share:.1%} of answers; {self.mean_tokens:.1f} tokens on average")
         lines += [f"reward     {name} {'does not apply' if mean is None else f'{mean:.4f}'}" for name, mean in self.part_means.items()]
         if self.num_samples == 1:
@@ -191,7 +195,7 @@ def summarize(rows: Sequence[Row], *, name: str, settings: Mapping[str, object])
         by_level={int(str(level)): estimate for level, estimate in accuracy_by(counts, levels).items()},
         by_task={str(task): estimate for task, estimate in accuracy_by(counts, tasks).items()},
         outcome_shares={outcome: outcomes[outcome] / num_judged for outcome in sorted(outcomes)},
-        truncated_share=sum(row["stop_reason"] == "length" for row in rows) / len(rows),
+        truncated_share=_truncated_share(rows),
         mean_tokens=sum(float(str(row["num_tokens"])) for row in rows) / len(rows),
         part_means=_part_means(rows),
         num_questions=len(tasks),
@@ -199,6 +203,7 @@ def summarize(rows: Sequence[Row], *, name: str, settings: Mapping[str, object])
         settings=settings,
         counts=counts,
         levels=levels,
+        episodes=episode_figures(rows),
     )
 
 
@@ -230,9 +235,30 @@ def percent(estimate: Estimate) -> str:
     return f"{100 * estimate.mean:.1f} % [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"
 
 
+def percents(shares: Mapping[str, float]) -> str:
+    """Returns shares as one line, e.g. "correct 50.0%, wrong 50.0%"."""
+    return ", ".join(f"{name} {share:.1%}" for name, share in shares.items())
+
+
 def hash_of(value: object) -> str:
     """Returns a short hash of JSON values."""
     return hashlib.blake2b(json.dumps(value, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+
+def _episode_lines(figures: EpisodeFigures) -> list[str]:
+    lines = [f"per step   {percent(figures.per_step)}  ({figures.num_replies} replies, {figures.mean_replies:.2f} per episode)"]
+    if figures.recognition is not None:
+        lines.append(f"recognised {percent(figures.recognition)}  ({figures.recognition.num_runs} replies)")
+    lines.append(f"replies    {percents(figures.outcome_shares)}")
+    if figures.violation_shares:
+        lines.append(f"offences   {percents(figures.violation_shares)} of replies")
+    return lines
+
+
+def _truncated_share(rows: Sequence[Row]) -> float:
+    """The share of replies that were cut; a record of no played episode is one reply."""
+    replies = [reply for row in rows for reply in (steps_of(row) or [row])]
+    return sum(reply["stop_reason"] == "length" for reply in replies) / len(replies)
 
 
 def _part_means(rows: Sequence[Row]) -> dict[str, float | None]:

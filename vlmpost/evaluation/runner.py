@@ -1,58 +1,37 @@
 """Asks a model k times per question, judges every answer, keeps it, and sums up; goes on where it stopped.
 
-Sampling seeds are a hash of (seed, question, sample): adding samples or questions never changes old ones, and neither does the
-batch size. Scores come through `rewards/`, verdicts through `answers/`.
+Questions of a task are played as episodes where that is asked for, or where only the task's verifier can judge; all others are asked
+once and judged by their reference answer. Adding samples or questions never changes old ones, and neither does the batch size
+(`episodes`). Scores come through `rewards/`, verdicts through `answers/` and `tasks/`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-import torch
-
-from vlmpost import jsonl
+from vlmpost import jsonl, tasks
 from vlmpost.answers import fault_in_reference
-from vlmpost.config.schema import GenerationConfig
-from vlmpost.data.conversation import to_messages
-from vlmpost.errors import ConfigError, DataError, ModelError
+from vlmpost.config.schema import EpisodeConfig, GenerationConfig
+from vlmpost.errors import ConfigError, DataError
+from vlmpost.evaluation.episodes import Opened, Seat, play, row_of
+from vlmpost.evaluation.players import ModelPlayer, Player
 from vlmpost.evaluation.results import EvalResult, Records, hash_of, summarize
-from vlmpost.media.images import image_size, open_image
-from vlmpost.models.generation import Completion, generate
 from vlmpost.models.loader import LoadedModel
-from vlmpost.models.sampling import row_seed
-from vlmpost.records import Example, Rollout
+from vlmpost.records import Example
 from vlmpost.rewards import RewardSet
-from vlmpost.rewards.correctness import verdict_of
+from vlmpost.tasks.episode import Episode
+from vlmpost.tasks.task import Task
+from vlmpost.tasks.verifying import table_of
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-PURPOSE = "eval"
-"""Sets the seeds apart from those of training."""
 BATCH_SIZE = 64
 JUDGE = "generic-1"
 """Name and version of the rules that verdicts follow; other rules are another evaluation."""
 
 Progress = Callable[[int, int], None]
 """Called with (answers so far, answers in all)."""
-
-_log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class _Ask:
-    """One completion to make."""
-
-    example: Example
-    sample: int
-    size: int
-    """About how long the prompt is."""
 
 
 def evaluate(
@@ -69,6 +48,9 @@ def evaluate(
     greedy: bool = False,
     name: str | None = None,
     progress: Progress | None = None,
+    episode: EpisodeConfig | None = None,
+    own_tasks: Collection[str] = (),
+    player: Player | None = None,
 ) -> EvalResult:
     """Returns accuracy with intervals, by level and by task; every answer is kept in the folder `out_path`.
 
@@ -76,7 +58,7 @@ def evaluate(
 
     Args:
         loaded: From `models.loader.load(..., purpose="eval")`.
-        examples: The questions; those without a reference answer are asked but not judged.
+        examples: The questions; those without a reference answer and without a task's verifier are asked but not judged.
         generation: How to sample.
         num_samples: Answers per question.
         seed: Of sampling.
@@ -87,33 +69,90 @@ def evaluate(
         greedy: Take the most probable token; num_samples must be 1.
         name: What to call the result. None: the folder's name.
         progress: Called after each batch.
+        episode: How questions of tasks are played, all of them. None: one reply each, and only where nothing else can judge it.
+        own_tasks: Tasks of the user's that may be loaded, by address; a stored row's word is not enough to run code.
+        player: Who answers. None: the model.
 
     Raises:
-        ConfigError: There are no questions, ids repeat, or greedy is asked for more than one sample.
-        DataError: A reference answer cannot be judged.
+        ConfigError: There are no questions, ids repeat, greedy is asked for more than one sample, or a task has no such reward table.
+        DataError: A reference answer cannot be judged, or a task's verifier cannot read a row.
         RunError: The folder holds another evaluation, or the disk refuses.
         GraderError: A reward fails.
     """
     _check(examples, num_samples=num_samples, greedy=greedy)
+    played = played_tasks(examples, all_of_them=episode is not None, own_tasks=own_tasks)
+    opened = opener(played, episode=episode or EpisodeConfig())
+    check_verifiable(examples, opened)
     records = Records(out_path)
     settings = settings_of(loaded, generation=generation, seed=seed, instruction=instruction, rewards=rewards, greedy=greedy)
-    settings["data_hash"] = hash_of(sorted(_content(example) for example in examples))
+    settings["data_hash"] = hash_of(sorted(_content(example, with_meta=example.id in played) for example in examples))
+    settings["episode"] = None if episode is None else episode.model_dump(mode="json")
     done = records.open(settings)
-    asks = [
-        _Ask(example, sample, _size(example)) for example in examples for sample in range(num_samples) if (example.id, sample) not in done
-    ]
-    asks.sort(key=lambda ask: -ask.size)
-    num_done, num_all = len(examples) * num_samples - len(asks), len(examples) * num_samples
-    for start in range(0, len(asks), batch_size):
-        batch = asks[start : start + batch_size]
-        completions = _complete(loaded, batch, generation=generation, seed=seed, instruction=instruction, greedy=greedy)
-        records.append(_record(ask, completion, rewards) for ask, completion in zip(batch, completions, strict=True))
-        num_done += len(batch)
+    seats = [Seat(example, sample) for example in examples for sample in range(num_samples) if (example.id, sample) not in done]
+    num_done, num_all = len(examples) * num_samples - len(seats), len(examples) * num_samples
+    player = player or ModelPlayer(loaded, generation=generation, instruction=instruction, greedy=greedy)
+    for over in play(player, seats, opened=opened, seed=seed, batch_size=batch_size):
+        records.append(row_of(one, rewards) for one in over)
+        num_done += len(over)
         if progress is not None:
             progress(num_done, num_all)
     result = summarize(_wanted(records, examples, num_samples), name=name or Path(out_path).name, settings=settings)
     jsonl.replace_json(records.results_path, result.to_json())
     return result
+
+
+def played_tasks(examples: Sequence[Example], *, all_of_them: bool, own_tasks: Collection[str] = ()) -> dict[str, Task]:
+    """Returns example id -> task of those examples that are to be played.
+
+    Args:
+        examples: May be of no task.
+        all_of_them: Play every example of a task; else only those that have no reference answer and a verifier of their own.
+        own_tasks: Tasks of the user's that may be loaded, by address.
+    """
+    known = {*tasks.names(), *own_tasks}
+    found = {example.id: tasks.find(example.task) for example in examples if example.task in known}
+    if all_of_them:
+        return found
+    return {
+        example.id: found[example.id]
+        for example in examples
+        if example.id in found and example.answer is None and type(found[example.id]).verify is not Task.verify
+    }
+
+
+def opener(played: Mapping[str, Task], *, episode: EpisodeConfig) -> Opened:
+    """Returns what opens the episodes of examples; those that are not in `played` get none.
+
+    Raises:
+        ConfigError: A task does not have the reward table.
+    """
+    tables = {id_: table_of(task, episode.rewards) for id_, task in played.items()}
+
+    def opened(example: Example) -> Episode | None:
+        if example.id not in played:
+            return None
+        return Episode(played[example.id], example, verify_iterations=episode.verify_iterations, rewards=tables[example.id])
+
+    return opened
+
+
+def check_verifiable(examples: Sequence[Example], opened: Opened) -> None:
+    """Lets each verifier look at its example once, before anything is generated.
+
+    Raises:
+        DataError: A row lacks what the verifier of its task needs.
+    """
+    for example in examples:
+        episode = opened(example)
+        if episode is None:
+            continue
+        try:
+            episode.step("")
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(
+                f"Example {example.id!r}: the verifier of task {example.task!r} cannot read it ({type(error).__name__}: {error}). "
+                f"A row of a task keeps all fields that it was written with."
+            ) from error
 
 
 def settings_of(
@@ -142,70 +181,6 @@ def settings_of(
     }
 
 
-def _complete(
-    loaded: LoadedModel, asks: Sequence[_Ask], *, generation: GenerationConfig, seed: int, instruction: str | None, greedy: bool
-) -> list[Completion]:
-    """The completions of a batch; halves of it where the GPU's memory does not hold it."""
-    try:
-        images = _images(asks)
-        prompts: Sequence[Any] = [to_messages(ask.example, instruction=instruction) for ask in asks]  # Any: chat messages
-        return generate(
-            loaded.model,
-            loaded.processor,
-            prompts,
-            [images[ask.example.id] for ask in asks],
-            config=generation,
-            seeds=[row_seed(seed, PURPOSE, ask.example.id, ask.sample) for ask in asks],
-            greedy=greedy,
-        )
-    except torch.cuda.OutOfMemoryError:
-        if len(asks) == 1:
-            raise ModelError(
-                f"Example {asks[0].example.id!r} alone does not fit in GPU memory. Lower image_max_pixels or max_completion_length."
-            ) from None
-    torch.cuda.empty_cache()
-    middle = (len(asks) + 1) // 2
-    _log.warning("a batch of %d does not fit in GPU memory; going on with %d", len(asks), middle)
-    halves = (asks[:middle], asks[middle:])
-    return [
-        completion
-        for half in halves
-        for completion in _complete(loaded, half, generation=generation, seed=seed, instruction=instruction, greedy=greedy)
-    ]
-
-
-def _images(asks: Sequence[_Ask]) -> dict[str, list[Image]]:
-    """The images of a batch by example, each opened once."""
-    opened: dict[str, list[Image]] = {}
-    for ask in asks:
-        if ask.example.id not in opened:
-            opened[ask.example.id] = [open_image(ref) for ref in ask.example.images]
-    return opened
-
-
-def _record(ask: _Ask, completion: Completion, rewards: RewardSet | None) -> dict[str, object]:
-    example = ask.example
-    rollout = Rollout(example, completion.text, completion.token_ids, completion.stop_reason, sample=ask.sample)
-    verdict = verdict_of(rollout)
-    score = None if rewards is None else rewards.score(rollout)
-    return {
-        "id": example.id,
-        "task": example.task,
-        "level": example.level,
-        "sample": ask.sample,
-        "text": completion.text,
-        "num_tokens": len(completion.token_ids),
-        "stop_reason": completion.stop_reason,
-        "answer": example.answer,
-        "outcome": None if verdict is None else verdict.outcome,
-        "extracted": None if verdict is None else verdict.extracted,
-        "rule": None if verdict is None else verdict.rule,
-        "span": None if verdict is None or verdict.span is None else list(verdict.span),
-        "score": None if score is None else score.total,
-        "parts": None if score is None else dict(score.parts),
-    }
-
-
 def _wanted(records: Records, examples: Sequence[Example], num_samples: int) -> list[Mapping[str, object]]:
     """The records that were asked for now, with the levels that the examples have now; the folder may hold more samples."""
     levels = {example.id: example.level for example in examples}
@@ -229,10 +204,11 @@ def _check(examples: Sequence[Example], *, num_samples: int, greedy: bool) -> No
         )
 
 
-def _content(example: Example) -> str:
-    """A hash of everything in an example that an answer or its verdict depends on; its level is not."""
+def _content(example: Example, *, with_meta: bool) -> str:
+    """A hash of everything in an example that an answer or its verdict depends on; its level is not, its meta only for a verifier."""
     digest = hashlib.blake2b(digest_size=16)
-    for part in _bytes(example):
+    facts = [json.dumps(dict(example.meta), sort_keys=True, default=str).encode()] if with_meta else []
+    for part in (*_bytes(example), *facts):
         digest.update(len(part).to_bytes(8, "big") + part)
     return digest.hexdigest()
 
@@ -243,10 +219,3 @@ def _bytes(example: Example) -> Iterator[bytes]:
         yield from (str(part).encode("utf-8", "surrogatepass") for part in (message.role, *message.content))
     for ref in example.images:
         yield ref.data if ref.data is not None else Path(str(ref.path)).read_bytes()
-
-
-def _size(example: Example) -> int:
-    """About how long a prompt is, in characters, an image patch counted as one word of text."""
-    num_characters = sum(len(message.text) for message in example.prompt)
-    num_pixels = sum(width * height for width, height in (image_size(ref) for ref in example.images))
-    return num_characters + num_pixels // 196

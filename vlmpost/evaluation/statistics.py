@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vlmpost.errors import DataError
 
@@ -123,23 +124,71 @@ def paired_difference(first: Mapping[str, Count], second: Mapping[str, Count]) -
         >>> paired_difference({"a": (0, 2), "b": (1, 2)}, {"a": (2, 2), "b": (1, 2)}).mean
         0.5
     """
-    only_first, only_second = sorted(first.keys() - second.keys()), sorted(second.keys() - first.keys())
-    if only_first or only_second:
-        parts = [
-            f"{len(ids)} only in the {which} ({', '.join(ids[:3])})"
-            for ids, which in ((only_first, "first"), (only_second, "second"))
-            if ids
-        ]
-        raise DataError(
-            f"The two evaluations cannot be paired, their questions differ: {'; '.join(parts)}. Evaluate both on the same data."
-        )
-    if len(first) < 2:
-        raise DataError(f"A paired difference needs at least two questions, got {len(first)}.")
+    _check_pairs(first, second)
     differences = np.array([second[key][0] / second[key][1] - first[key][0] / first[key][1] for key in first])
     mean = float(differences.mean())
     error = float(differences.std(ddof=1)) / math.sqrt(len(differences))
     half = student_quantile(len(differences) - 1) * error
     return Difference(mean, mean - half, mean + half, error, len(differences))
+
+
+def ratio(counts: Iterable[Count]) -> Estimate | None:
+    """Returns the share of all runs that are correct, where questions have different numbers of runs; None of no runs.
+
+    All runs count the same, not all questions. The interval is that of a ratio of two means over questions (linearised, with
+    Student's t), so that it respects the question as the unit; with one run each it is Wilson's.
+
+    Args:
+        counts: One (correct, runs) per question; questions without runs are left out.
+
+    Example:
+        >>> ratio([(1, 1), (1, 3)]).mean
+        0.5
+    """
+    pairs = [count for count in counts if count[1]]
+    if not pairs:
+        return None
+    num_correct, num_runs = _totals(pairs)
+    mean = num_correct / num_runs
+    if num_runs == len(pairs):
+        low, high = wilson(num_correct, num_runs)
+        return Estimate(mean, low, high, None, len(pairs), num_runs)
+    if len(pairs) == 1:
+        return Estimate(mean, None, None, None, 1, num_runs)
+    if mean in (0.0, 1.0):
+        # As careful as one run per question, see `accuracy`.
+        low, high = wilson(round(mean * len(pairs)), len(pairs))
+        return Estimate(mean, low, high, 0.0, len(pairs), num_runs)
+    error = float(_influences(pairs).std(ddof=1)) / math.sqrt(len(pairs))
+    half = student_quantile(len(pairs) - 1) * error
+    return Estimate(mean, max(0.0, mean - half), min(1.0, mean + half), error, len(pairs), num_runs)
+
+
+def paired_ratio(first: Mapping[str, Count], second: Mapping[str, Count]) -> Difference:
+    """Returns how much higher `ratio` is for `second` than for `first` on the same questions.
+
+    With one number of runs for all questions it is `paired_difference`.
+
+    Args:
+        first: Question id -> (correct, runs); runs may be 0.
+        second: The same questions, asked of the other model.
+
+    Raises:
+        DataError: The questions differ, there are fewer than two, or one side has no runs at all.
+
+    Example:
+        >>> paired_ratio({"a": (0, 3), "b": (1, 1)}, {"a": (1, 1), "b": (1, 1)}).mean
+        0.75
+    """
+    _check_pairs(first, second)
+    sides = [[side[key] for key in first] for side in (first, second)]
+    totals = [_totals(pairs) for pairs in sides]
+    if any(num_runs == 0 for _, num_runs in totals):
+        raise DataError("The two evaluations cannot be paired: one of them has nothing that was counted.")
+    before, after = (correct / runs for correct, runs in totals)
+    error = float((_influences(sides[1]) - _influences(sides[0])).std(ddof=1)) / math.sqrt(len(first))
+    half = student_quantile(len(first) - 1) * error
+    return Difference(after - before, after - before - half, after - before + half, error, len(first))
 
 
 def wilson(num_correct: int, num_runs: int) -> tuple[float, float]:
@@ -214,3 +263,29 @@ def _incomplete_beta(x: float, a: float, b: float) -> float:
 def mean_of(values: Sequence[float]) -> float | None:
     """Returns the mean; None of nothing."""
     return float(np.mean(values)) if values else None
+
+
+def _totals(pairs: Sequence[Count]) -> tuple[int, int]:
+    return sum(correct for correct, _ in pairs), sum(runs for _, runs in pairs)
+
+
+def _influences(pairs: Sequence[Count]) -> NDArray[np.float64]:
+    """How far each question moves the ratio: (correct - ratio x runs) / mean runs. They sum to 0."""
+    num_correct, num_runs = _totals(pairs)
+    moved = np.array([correct - num_correct / num_runs * runs for correct, runs in pairs])
+    return moved * (len(pairs) / num_runs)
+
+
+def _check_pairs(first: Mapping[str, Count], second: Mapping[str, Count]) -> None:
+    only_first, only_second = sorted(first.keys() - second.keys()), sorted(second.keys() - first.keys())
+    if only_first or only_second:
+        parts = [
+            f"{len(ids)} only in the {which} ({', '.join(ids[:3])})"
+            for ids, which in ((only_first, "first"), (only_second, "second"))
+            if ids
+        ]
+        raise DataError(
+            f"The two evaluations cannot be paired, their questions differ: {'; '.join(parts)}. Evaluate both on the same data."
+        )
+    if len(first) < 2:
+        raise DataError(f"A paired difference needs at least two questions, got {len(first)}.")

@@ -7,7 +7,7 @@ the batch: this module runs what it is given. vLLM is not here.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -62,6 +62,8 @@ class Completion:
     stop_reason: StopReason
     logps: tuple[float, ...] | None = None
     """Log-probabilities in nats, see `SeededSampler.logps`; None where they were not asked for."""
+    num_prompt_tokens: int | None = None
+    """Tokens read before it, image tokens and history included, padding not; None where nobody counted."""
 
 
 def generate(
@@ -125,7 +127,11 @@ def generate(
     rows = ids_BT[:, inputs["input_ids"].shape[1] :].tolist()
     logps = _logps_of(processors[0]) if processors is not None and keep_logps else [None] * len(rows)
     ends = set(end_token_ids(model, tokenizer))
-    return [_completion(row, row_logps, ends=ends, tokenizer=tokenizer) for row, row_logps in zip(rows, logps, strict=True)]
+    lengths = inputs["attention_mask"].sum(dim=1).tolist()
+    return [
+        replace(_completion(row, row_logps, ends=ends, tokenizer=tokenizer), num_prompt_tokens=length)
+        for row, row_logps, length in zip(rows, logps, lengths, strict=True)
+    ]
 
 
 def encode(processor: ProcessorMixin, prompts: Sequence[Prompt], images: Sequence[Sequence[Image.Image]]) -> BatchFeature:

@@ -1,4 +1,4 @@
-"""Tables of evaluations side by side: accuracy by level with intervals, and paired differences between models."""
+"""Tables of evaluations side by side: accuracy by level, a task in its variants, paired differences between models, all with intervals."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vlmpost.evaluation.results import EvalResult
+from vlmpost.evaluation.shifts import MEASURES, Measure, estimate_of, paired
 from vlmpost.evaluation.statistics import MIN_QUESTIONS_FOR_INTERVAL, Count, Difference, Estimate, accuracy_by, paired_difference
 
 if TYPE_CHECKING:
@@ -112,6 +113,54 @@ def difference_table(comparison: Comparison) -> RenderableType:
     return Group("paired difference in points, with 95 % interval (* excludes 0)", table)
 
 
+def shift_table(results: Mapping[str, EvalResult]) -> RenderableType:
+    """Returns a rich table: the variants of a task down, what is measured of its episodes across, percent with 95 % intervals."""
+    from rich.console import Group
+    from rich.table import Table
+
+    table = Table("shift")
+    for heading in ("n", "success", "per step", "recognised", "replies", "truncated %", "tokens"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for shift, result in results.items():
+        cells = [_plain(cell(estimate_of(result, measure))) for measure in MEASURES]
+        replies = "-" if result.episodes is None else f"{result.episodes.mean_replies:.2f}"
+        table.add_row(shift, str(result.num_questions), *cells, replies, f"{100 * result.truncated_share:.1f}", f"{result.mean_tokens:.1f}")
+    return Group("success of episodes, right replies and recognition in %, with 95 % interval; replies and tokens per episode", table)
+
+
+def outcome_table(results: Mapping[str, EvalResult]) -> RenderableType:
+    """Returns a rich table: the verifier's classes down, the variants of a task across, percent of replies."""
+    shares = {shift: result.episodes.outcome_shares for shift, result in results.items() if result.episodes is not None}
+    outcomes = sorted({outcome for own in shares.values() for outcome in own})
+    cells = {outcome: [f"{100 * own.get(outcome, 0.0):.1f}" for own in shares.values()] for outcome in outcomes}
+    return _table("outcome, % of replies", tuple(shares), cells, markdown=False)
+
+
+def model_shift_table(results: Mapping[str, Mapping[str, EvalResult]], *, measure: Measure, markdown: bool = False) -> RenderableType:
+    """Returns a rich table: models down, the variants of a task across, one measure in percent with 95 % intervals.
+
+    Args:
+        results: Model -> variant -> result; the variants of the first are shown.
+        measure: What is shown.
+        markdown: Draw the lines of Markdown.
+    """
+    cells = {name: [cell(estimate_of(own[shift], measure)) for shift in _shifts(results)] for name, own in results.items()}
+    return _table(f"{measure.replace('_', ' ')}, %", _shifts(results), cells, markdown=markdown)
+
+
+def shift_difference_table(results: Mapping[str, Mapping[str, EvalResult]], *, measure: Measure, markdown: bool = False) -> RenderableType:
+    """Returns a rich table: each model against the first down, variants across, paired differences in points with 95 % intervals.
+
+    Raises:
+        DataError: Two models were not asked the same questions.
+    """
+    (base, first), *others = results.items()
+    cells = {
+        f"{name} - {base}": [_difference_text(first[shift], own[shift], measure) for shift in _shifts(results)] for name, own in others
+    }
+    return _table(f"{measure.replace('_', ' ')}, points (* excludes 0)", _shifts(results), cells, markdown=markdown)
+
+
 def render(*tables: RenderableType, width: int = 120) -> str:
     """Returns rich renderables as plain text."""
     import io
@@ -138,6 +187,28 @@ def difference_cell(difference: Difference | None) -> str:
         return "(few)"
     star = "*" if difference.excludes_zero else ""
     return f"{100 * difference.mean:+.1f} [{100 * difference.low:.1f}, {100 * difference.high:.1f}]{star}"
+
+
+def _shifts(results: Mapping[str, Mapping[str, EvalResult]]) -> tuple[str, ...]:
+    return tuple(next(iter(results.values())))
+
+
+def _difference_text(first: EvalResult, second: EvalResult, measure: Measure) -> str:
+    difference = paired(first, second, measure=measure)
+    return "-" if difference is None else difference_cell(difference)
+
+
+def _table(title: str, columns: Sequence[str], rows: Mapping[str, Sequence[str]], *, markdown: bool) -> RenderableType:
+    """A table with one row per name; `title` heads the column of names."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title, box=box.MARKDOWN if markdown else box.HEAVY_HEAD)
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    for name, cells in rows.items():
+        table.add_row(name, *(_plain(text) for text in cells))
+    return table
 
 
 def _plain(text: str) -> str:

@@ -82,6 +82,11 @@ class RunDirectory:
         return self.path / "rollouts.jsonl"
 
     @property
+    def shifts_path(self) -> Path:
+        """What the model did on a task in its variants while it trained, and the compute up to there."""
+        return self.path / "shifts.jsonl"
+
+    @property
     def images_dir(self) -> Path:
         """The images that rollouts refer to."""
         return self.path / "rollout_images"
