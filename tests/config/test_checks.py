@@ -47,8 +47,7 @@ def test_settings_that_contradict_each_other_are_named(tmp_path: Path, line: str
 @pytest.mark.parametrize(
     ("source", "said"),
     [
-        ("{}", "data.train.0: give exactly one of `task` (a drawn task) and `path` (stored data); got neither."),
-        ("{task: counting, path: a/b}", "data.train.0: give exactly one of `task` (a drawn task) and `path` (stored data); got both."),
+        ("{}", "data.train.0: give `task` (a drawn task), `path` (stored data), or both (a task on stored pictures); got neither."),
         ("{task: counting}", "data.train.0: a drawn task has no end: add num_examples."),
         ("{task: counting, num_examples: 5, split: dev}", "data.train.0.split: a drawn task has test, train, validation; got 'dev'."),
         ("{task: counting, num_examples: 5, difficulties: [0]}", "data.train.0.difficulties: needs numbers from 1 to 5, got [0]."),
@@ -59,6 +58,14 @@ def test_settings_that_contradict_each_other_are_named(tmp_path: Path, line: str
 )
 def test_a_source_is_one_thing(tmp_path: Path, source: str, said: str) -> None:
     assert said in faults(tmp_path, RL.replace("{task: counting, num_examples: 10}", source))
+
+
+def test_a_task_on_stored_pictures_is_a_source_that_ends_by_itself_and_may_rename_columns(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    source = "{task: image_jigsaw, path: photos, split: dev, columns: {image: photo}}"
+    (tmp_path / "r.yaml").write_text(RL.replace("{task: counting, num_examples: 10}", source))
+    (loaded,) = load("rl", tmp_path / "r.yaml").config.data.train
+    assert (loaded.task, Path(str(loaded.path)).name, loaded.num_examples) == ("image_jigsaw", "photos", None)
 
 
 def test_rewards_that_all_weigh_nothing_are_refused(tmp_path: Path) -> None:

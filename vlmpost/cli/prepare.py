@@ -35,7 +35,7 @@ def prepare(kind: Kind, recipe: Path, overrides: Sequence[str] | None) -> Prepar
         ConfigError: Anything is wrong; every fault is named.
     """
     loaded = load(kind, recipe, overrides or ())
-    faults = [*_task_faults(loaded.config), *_reward_faults(loaded.config)]
+    faults = [*_task_faults(loaded.config), *_shift_faults(loaded.config), *_reward_faults(loaded.config)]
     batch = None
     try:
         batch = batch_of(loaded.config)
@@ -96,6 +96,28 @@ def _source_faults(key: Key, source: SourceConfig, config: SftConfig | RlConfig)
     if table is not None and table not in task.reward_tables:
         message = f"task {task.name} has no reward table {table!r}; it has: {', '.join(task.reward_tables)}."
         yield Fault(("episode", "rewards"), message)
+
+
+def _shift_faults(config: SftConfig | RlConfig) -> Iterator[Fault]:
+    """What is wrong with the task that is played while the run trains; nothing is drawn."""
+    if config.shifts is None:
+        return
+    from vlmpost import tasks
+    from vlmpost.evaluation.shifts import shifts_of
+    from vlmpost.tasks.verifying import table_of
+
+    asked = config.shifts
+    try:
+        task = tasks.find(asked.task)
+        for shift in shifts_of(task, asked.shifts):
+            task.options_of(asked.options, shift=shift)
+        table_of(task, asked.rewards)
+    except ConfigError as error:
+        yield Fault(("shifts",), str(error))
+        return
+    wrong = sorted(set(asked.difficulties or ()) - set(task.difficulties))
+    if wrong or asked.difficulties == []:
+        yield Fault(("shifts", "difficulties"), f"task {task.name} has {list(task.difficulties) or 'none'}; got {asked.difficulties}.")
 
 
 def _reward_faults(config: SftConfig | RlConfig) -> Iterator[Fault]:

@@ -58,14 +58,15 @@ def count_examples(data: DataConfig) -> tuple[int, list[str]]:
         for source in sources:
             number = _num_examples(source, data)
             total += number if part == "train" else 0
-            origin = f"drawn {source.task}, seed {source.seed}" if source.task is not None else str(source.path)
+            origin = (
+                f"drawn {source.task}, seed {source.seed}" if source.path is None else " on ".join(filter(None, (source.task, source.path)))
+            )
             lines.append(f"{part:5} {number:>7} from {origin}, {source.split}")
     return total, lines
 
 
 def _num_examples(source: SourceConfig, data: DataConfig) -> int:
-    if source.task is not None:
-        assert source.num_examples is not None, source
+    if source.task is not None and source.num_examples is not None:
         return source.num_examples
     from vlmpost.data import build
 

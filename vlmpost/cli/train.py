@@ -150,6 +150,8 @@ def _start(prepared: Prepared, run: RunDirectory, *, resume: bool) -> None:
 def score_held_out(config: SftConfig | RlConfig, run: RunDirectory) -> None:
     """Measures the final model on the sources of `data.eval`, in the writing process; goes on where an earlier call stopped.
 
+    Questions of tasks are played as in training where the recipe says how; else those that only their task's verifier can judge.
+
     Raises:
         DataError: A source cannot be read, or loses too many rows.
     """
@@ -172,6 +174,8 @@ def score_held_out(config: SftConfig | RlConfig, run: RunDirectory) -> None:
         out_path=run.evaluations_dir / "final",
         instruction=config.data.instruction,
         name="final",
+        episode=config.episode if isinstance(config, RlConfig) else None,
+        own_tasks={source.task for source in config.data.eval if source.task is not None},
     )
     for line in result.lines():
         print(line, flush=True)

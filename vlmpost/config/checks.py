@@ -100,6 +100,8 @@ def _ppo(algorithm: AlgorithmConfig) -> Iterator[Fault]:
         yield Fault(("algorithm", "loss_type"), message)
     if algorithm.value_head_sizes is not None and algorithm.value_head != "mlp":
         yield Fault(("algorithm", "value_head_sizes"), "is for value_head: mlp; add that, or leave it out.")
+    if any(size < 1 for size in algorithm.value_head_sizes or ()):
+        yield Fault(("algorithm", "value_head_sizes"), f"needs numbers from 1, got {algorithm.value_head_sizes}.")
     if algorithm.kl_in == "reward" and not algorithm.beta:
         yield Fault(("algorithm", "kl_in"), "has no effect while beta is 0; give beta, or leave it out.")
 
@@ -122,16 +124,15 @@ def _sources(key: Key, sources: object) -> Iterator[Fault]:
 
 
 def _source(key: Key, source: SourceConfig) -> Iterator[Fault]:
-    if (source.task is None) == (source.path is None):
-        both = "both" if source.task is not None else "neither"
-        yield Fault(key, f"give exactly one of `task` (a drawn task) and `path` (stored data); got {both}.")
+    if source.task is None and source.path is None:
+        yield Fault(key, "give `task` (a drawn task), `path` (stored data), or both (a task on stored pictures); got neither.")
         return
     if source.difficulties is not None:
         if source.task is None:
             yield Fault((*key, "difficulties"), "is for drawn tasks only; leave it out with `path`.")
         elif not source.difficulties or any(not 1 <= level <= 5 for level in source.difficulties):
             yield Fault((*key, "difficulties"), f"needs numbers from 1 to 5, got {source.difficulties}.")
-    if source.task is None:
+    if source.task is None or source.path is not None:
         return
     if source.num_examples is None:
         yield Fault(key, "a drawn task has no end: add num_examples.")

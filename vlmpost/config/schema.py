@@ -6,7 +6,7 @@ here and nowhere else. Nothing in this file imports torch.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
@@ -63,7 +63,7 @@ class ModelConfig(Section):
 
 
 class SourceConfig(Section):
-    """One source of examples: a drawn task, or stored data. Give exactly one of `task` and `path`."""
+    """One source of examples: a drawn task, stored data, or a task posed on stored pictures (`{task: image_jigsaw, path: photos}`)."""
 
     task: str | None = None
     """Name of a drawn task: `vlmpost make ls` lists them."""
@@ -72,7 +72,7 @@ class SourceConfig(Section):
     split: str = "train"
     """Stream of a drawn task (train, validation, test) or split of a dataset."""
     num_examples: int | None = Field(None, gt=0)
-    """Take this many: required for a task, the first ones of stored data."""
+    """Take this many: required for a drawn task; the first ones of stored data. A task on stored pictures goes round them again."""
     seed: int = Field(0, ge=0)
     """Seed of a drawn task."""
     difficulties: list[int] | None = None
@@ -218,8 +218,8 @@ class GenerationConfig(Section):
 class AlgorithmConfig(Section):
     """The RL algorithm."""
 
-    kind: Literal["grpo"] = "grpo"
-    """grpo: group-relative advantages, no critic."""
+    kind: Literal["grpo", "ppo"] = "grpo"
+    """grpo: group-relative advantages, no critic. ppo: a value head on the policy's backbone gives each token an advantage."""
     num_generations: int = Field(8, ge=2)
     """Completions per prompt: the group."""
     loss_type: Literal["grpo", "dr_grpo", "dapo", "bnpo", "cispo", "sapo", "luspo", "vespo"] = "dapo"
@@ -244,6 +244,47 @@ class AlgorithmConfig(Section):
     """Leave completions cut at max_completion_length out of the loss."""
     top_entropy_quantile: float = Field(1.0, gt=0, le=1)
     """Share of tokens, the most uncertain ones, that carry the policy loss."""
+    gamma: float = Field(1.0, gt=0, le=1)
+    """PPO: discount per token; a reward's own discount multiplies it."""
+    lam: float = Field(0.95, ge=0, le=1)
+    """PPO: lambda of generalized advantage estimation per token; 1: the whole return less the value."""
+    turn_gamma: float = Field(1.0, gt=0, le=1)
+    """PPO: further discount between two replies of an episode."""
+    turn_lam: float = Field(1.0, ge=0, le=1)
+    """PPO: further lambda between two replies of an episode."""
+    vf_coef: float = Field(0.1, ge=0)
+    """PPO: weight of the value loss, which is half the squared error."""
+    cliprange_value: float | None = Field(0.2, gt=0)
+    """PPO: how far a value may move from the old one before its loss stops to pull. null: no clipping."""
+    whiten_advantages: bool = True
+    """PPO: advantages of a batch of rollouts get mean 0 and standard deviation 1 over all tokens of all processes."""
+    value_head: Literal["linear", "mlp"] = "linear"
+    """PPO: one layer, or several with ReLU between."""
+    value_head_sizes: list[int] | None = None
+    """PPO: widths between the backbone's and 1, for value_head: mlp. null: 1024 and 512."""
+    value_learning_rate: float | None = Field(None, gt=0)
+    """PPO: peak learning rate of the value head. null: training.learning_rate."""
+    num_value_warmup_steps: int = Field(0, ge=0)
+    """PPO: optimizer steps at the start in which only the value head learns; the policy stays as it is."""
+    kl_in: Literal["loss", "reward"] = "loss"
+    """PPO: where beta counts. reward: beta times (old log-probability - reference's) is taken off each token's reward."""
+
+
+PPO_KEYS: Final = (
+    "cliprange_value",
+    "gamma",
+    "kl_in",
+    "lam",
+    "num_value_warmup_steps",
+    "turn_gamma",
+    "turn_lam",
+    "value_head",
+    "value_head_sizes",
+    "value_learning_rate",
+    "vf_coef",
+    "whiten_advantages",
+)
+"""Keys of `AlgorithmConfig` that TRL does not know."""
 
 
 class EpisodeConfig(Section):
@@ -253,6 +294,41 @@ class EpisodeConfig(Section):
     """Graded attempts at each problem; after a wrong one the model reads the verifier's message and tries again."""
     rewards: str | None = None
     """The verifier's reward table, e.g. paper or repo. null: the task's default."""
+
+
+class ShiftsConfig(Section):
+    """A task that the model plays while it trains, in distribution and shifted; figures and compute so far go to shifts.jsonl."""
+
+    task: str
+    """The task: `vlmpost tasks ls`, or yours as package.module:Class or file.py:Class."""
+    options: dict[str, JsonValue] = Field(default_factory=dict)
+    """Its options; each variant changes some of those that are not given."""
+    shifts: list[Literal["none", "rule", "visual", "all"]] = Field(default=["all"], min_length=1)
+    """The variants; all: those that the task has."""
+    split: Literal["train", "validation", "test"] = "validation"
+    """Of the task's stream."""
+    num_examples: int = Field(100, gt=0)
+    """Problems of each variant."""
+    data_seed: int = Field(0, ge=0)
+    """Chooses the problems."""
+    difficulties: list[int] | None = None
+    """Difficulties to take turns with. null: all that the task has."""
+    num_samples: int = Field(1, gt=0)
+    """Episodes of each problem."""
+    verify_iterations: int = Field(1, ge=1)
+    """Graded attempts at each state; 1 is the study's setting for recognition."""
+    rewards: str | None = None
+    """The verifier's reward table. null: the task's default."""
+    every_steps: int | None = Field(None, gt=0)
+    """Steps between measurements, the last step always. null: at every checkpoint. Step 0 is measured in both cases."""
+    max_completion_length: int = Field(256, gt=0)
+    """Tokens a reply may have."""
+    temperature: float = Field(1.0, gt=0)
+    """Divides the logits."""
+    per_device_eval_batch_size: int = Field(64, gt=0)
+    """Replies made together by one process."""
+    seed: int = Field(0, ge=0)
+    """Of sampling; the same at every step, so that steps differ by the weights alone."""
 
 
 class SftConfig(Section):
@@ -268,6 +344,8 @@ class SftConfig(Section):
     """When weights are kept."""
     logging: LoggingConfig = LoggingConfig()
     """What is said."""
+    shifts: ShiftsConfig | None = None
+    """What is played while it trains; null: nothing."""
     trl: dict[str, JsonValue] = Field(default_factory=dict)
     """Any other argument of TRL's SFTConfig, passed through; keys that vlmpost sets itself are refused."""
 
@@ -293,5 +371,7 @@ class RlConfig(Section):
     """When weights are kept."""
     logging: LoggingConfig = LoggingConfig()
     """What is said."""
+    shifts: ShiftsConfig | None = None
+    """What is played while it trains; null: nothing."""
     trl: dict[str, JsonValue] = Field(default_factory=dict)
     """Any other argument of TRL's GRPOConfig, passed through; keys that vlmpost sets itself are refused."""

@@ -9,6 +9,7 @@ the model's type is.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,7 +37,7 @@ class ValueHead(nn.Module):
         super().__init__()
         widths = [hidden_size, *sizes, 1]
         layers: list[nn.Module] = []
-        for width, following in zip(widths[:-1], widths[1:], strict=True):
+        for width, following in itertools.pairwise(widths):
             layers += [nn.utils.skip_init(nn.Linear, width, following, dtype=torch.float32), nn.ReLU()]
         self.layers = nn.Sequential(*layers[:-1])
         self._reset(torch.Generator().manual_seed(seed))

@@ -14,7 +14,7 @@ import torch
 from trl import GRPOConfig, SFTConfig
 
 from vlmpost.config.batch import BatchPlan
-from vlmpost.config.schema import DataConfig, LoggingConfig, RlConfig, SftConfig, TrainingConfig
+from vlmpost.config.schema import PPO_KEYS, DataConfig, LoggingConfig, RlConfig, SftConfig, TrainingConfig
 from vlmpost.errors import ConfigError, MissingError
 
 _QUIET = {"log_level": "error", "log_level_replica": "error"}
@@ -64,7 +64,7 @@ def grpo_arguments(
     algorithm, generation = config.algorithm, config.generation
     own = _shared(config.training, config.data, config.logging, plan=plan, device=device, dtype=dtype)
     own |= {"output_dir": str(output_dir), "save_steps": save_steps}
-    own |= algorithm.model_dump(exclude={"kind"})
+    own |= algorithm.model_dump(exclude={"kind", *PPO_KEYS})
     own |= generation.model_dump(exclude={"seeding"})
     own |= {
         "steps_per_generation": plan.steps_per_generation,

@@ -211,7 +211,11 @@ def _give_values(model: PreTrainedModel, head_alone: Callable[[], bool]) -> None
 def _last_hidden_states(backbone: nn.Module) -> Iterator[list[torch.Tensor]]:
     """Gives a list that gets the last hidden states of each call of `backbone` in the block."""
     caught: list[torch.Tensor] = []
-    hook = backbone.register_forward_hook(lambda module, inputs, output: caught.append(output.last_hidden_state))
+
+    def keep(_module: nn.Module, _inputs: object, output: Any) -> None:  # Any: the backbone's own kind of output
+        caught.append(output.last_hidden_state)
+
+    hook = backbone.register_forward_hook(keep)
     try:
         yield caught
     finally:

@@ -164,7 +164,7 @@ def length_collapse(rows: Sequence[MetricsRow]) -> Finding | None:
 def entropy_collapse(rows: Sequence[MetricsRow]) -> Finding | None:
     """Sampling became all but deterministic, so that groups will turn flat. SFT is let alone: there low entropy is the aim."""
     entropy = _mean(rows, "entropy")
-    if entropy is None or entropy >= ENTROPY_FLOOR or "flat_group_share" not in rows[-1]:
+    if entropy is None or entropy >= ENTROPY_FLOOR or "reward" not in rows[-1]:
         return None
     return Finding(
         "entropy collapse",

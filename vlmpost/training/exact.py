@@ -74,6 +74,7 @@ class ExactTrainer(Trainer):
         self._saving_into: Path | None = None
         self._resumed_from: Path | None = None
         self.last_inputs: dict[str, Any] = {}  # Any: the tensors of the last micro-batch
+        self.num_sampled_tokens = 0  # read and generated in rollouts by this process; a chat counts anew for each of its replies
         self._last_loss = 0.0
         super().__init__(*args, **kwargs)
         self.remove_callback(PrinterCallback)
@@ -136,6 +137,7 @@ class ExactTrainer(Trainer):
             "loss_total": float(self._total_loss_scalar),
             "step_of_last_log": int(self._globalstep_last_logged),
             "figures_since_log": {key: list(values) for key, values in self._metrics["train"].items()},
+            "num_sampled_tokens": self.num_sampled_tokens,
         }
         if hasattr(self, "_total_train_tokens"):  # SFT counts here, GRPO in its TrainerState
             state["_total_train_tokens"] = self._total_train_tokens
@@ -145,23 +147,40 @@ class ExactTrainer(Trainer):
         """Puts the weights of the last checkpoint of a run in place, when all that was lost is the final folder."""
         self._load_from_checkpoint(str(checkpoint))
         self.state = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME))
+        self._restore_token_counts(self._saved_loop_state())
 
     def restore_loop_state(self) -> None:
         """Puts back what `Trainer` forgets between a checkpoint and the next log."""
-        if self._resumed_from is None:
+        state = self._saved_loop_state()
+        if state is None:
             return
-        path = self._resumed_from / checkpointing.STATE_NAME.format(rank=self.args.process_index)
-        if not path.is_file():
-            logger.warning("%s: this number of processes did not write it; the first logged loss covers fewer steps.", path)
-            return
-        state = json.loads(path.read_text(encoding="utf-8"))
         self._tr_loss += state["loss_since_log"]
         self._total_loss_scalar = state["loss_total"]
         self._globalstep_last_logged = state["step_of_last_log"]
         for key, values in state["figures_since_log"].items():
             self._metrics["train"][key].extend(values)
-        if "_total_train_tokens" in state:
-            self._total_train_tokens = state["_total_train_tokens"]
+        self._restore_token_counts(state)
+
+    def _saved_loop_state(self) -> dict[str, Any] | None:  # Any: JSON values
+        """What the checkpoint that was loaded says of this process's loop; None where none was, or it says nothing."""
+        if self._resumed_from is None:
+            return None
+        path = self._resumed_from / checkpointing.STATE_NAME.format(rank=self.args.process_index)
+        if not path.is_file():
+            logger.warning("%s: this number of processes did not write it; the first logged loss covers fewer steps.", path)
+            return None
+        state: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return state
+
+    def _restore_token_counts(self, state: dict[str, Any] | None) -> None:
+        for name in ("num_sampled_tokens", "_total_train_tokens"):
+            if state is not None and name in state:
+                setattr(self, name, state[name])
+
+    @property
+    def num_trained_tokens(self) -> int:
+        """Tokens that SFT has trained on in this run, all processes together."""
+        return int(self._total_train_tokens)
 
     # --- finite numbers only ---
 

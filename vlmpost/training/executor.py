@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import transformers
@@ -41,7 +42,9 @@ from vlmpost.training.doctor import Doctor
 from vlmpost.training.exact import ExactTrainer
 from vlmpost.training.nonfinite import save_batch
 from vlmpost.training.policy import PolicyTrainer
+from vlmpost.training.ppo import PpoTrainer
 from vlmpost.training.sft import SupervisedTrainer
+from vlmpost.training.shift_callback import ShiftCallback
 from vlmpost.training.signals import StopRequest
 
 logger = logging.getLogger(__name__)
@@ -113,7 +116,8 @@ def run_rl(
     reward_set = rewards.build(
         config.rewards, max_completion_length=config.generation.max_completion_length, pixel_budget=config.model.pixel_budget
     )
-    reward_set.check_undiscounted()
+    if config.algorithm.kind == "grpo":
+        reward_set.check_undiscounted()
 
     def make_trainer(parts: _Parts) -> PolicyTrainer:
         loaded = parts.loaded
@@ -129,8 +133,9 @@ def run_rl(
             suppress_tokens=vision_token_ids(loaded.family, loaded.processor.tokenizer),
         )
         rows = rl_dataset(parts.examples, instruction=config.data.instruction, prompts_per_step=config.training.prompts_per_step)
+        kind = partial(PpoTrainer, algorithm=config.algorithm) if config.algorithm.kind == "ppo" else PolicyTrainer
         with _reference_on_disk(loaded, beta=config.algorithm.beta):
-            trainer = PolicyTrainer(
+            trainer = kind(
                 model=loaded.model,
                 args=args,
                 train_dataset=rows,
@@ -252,8 +257,13 @@ def _train(
         cycle_steps=parts.plan.num_mini_batches * parts.plan.num_iterations,
     )
     trainer.add_callback(callback)
+    shifts = _shift_callback(config, parts, trainer)
+    if shifts is not None:
+        trainer.add_callback(shifts)
     if checkpoint is not None and run.checkpoint_step(checkpoint) >= _num_steps(config, parts):
         trainer.load_finished(checkpoint)
+        if shifts is not None:
+            shifts.measure(trainer.state.global_step)
     else:
         trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
     step = trainer.state.global_step
@@ -266,6 +276,20 @@ def _train(
     _save_final(trainer, parts)
     write_status(run, state="finished", phase="done", step=step, num_steps=trainer.state.max_steps)
     return run.final_dir
+
+
+def _shift_callback(config: SftConfig | RlConfig, parts: _Parts, trainer: ExactTrainer) -> ShiftCallback | None:
+    if config.shifts is None:
+        return None
+    return ShiftCallback(
+        config.shifts,
+        run=parts.run,
+        loaded=parts.loaded,
+        trainer=trainer,
+        instruction=config.data.instruction,
+        progress=parts.progress,
+        num_iterations=config.algorithm.num_iterations if isinstance(config, RlConfig) else None,
+    )
 
 
 def _num_steps(config: SftConfig | RlConfig, parts: _Parts) -> int:
@@ -286,7 +310,7 @@ def _checkpoint_to_resume(run: RunDirectory, progress: Progress) -> Path | None:
             "sampling with generation.seeding batch will differ from an uninterrupted run"
         )
     if run.writes:
-        for path in (run.metrics_path, run.rollouts_path):
+        for path in (run.metrics_path, run.rollouts_path, run.shifts_path):
             checkpointing.keep_rows_up_to(path, step)
     if sound is None:
         progress.note("no checkpoint to go on from; starting at step 0")

@@ -129,7 +129,9 @@ class PolicyTrainer(ExactTrainer, GRPOTrainer):
     def _reply(self, places: Sequence[int], turn: int, prompt_ids: list[list[int]], *args: Any, **kwargs: Any) -> tuple[Any, Any]:
         self._check_context(places, prompt_ids, turn)
         with self.clock.phase("generate"), self._sampler(places, turn):
-            return super()._generate_single_turn(prompt_ids, *args, **kwargs)
+            completion_ids, logps = super()._generate_single_turn(prompt_ids, *args, **kwargs)
+        self.num_sampled_tokens += sum(map(len, prompt_ids)) + sum(map(len, completion_ids))
+        return completion_ids, logps
 
     def _check_context(self, places: Sequence[int], prompt_ids: Sequence[Sequence[int]], turn: int) -> None:
         """Passes if every reply fits behind what stands before it; positions past the model's last one would be read, but wrongly."""

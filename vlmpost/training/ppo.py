@@ -22,8 +22,8 @@ from vlmpost.training import advantages, seams
 from vlmpost.training.critic import Critic, Estimate, reply_ends, rewards_per_token, value_losses
 from vlmpost.training.policy import PolicyTrainer
 
-_PER_COMPLETION_ONLY = ("frac_reward_zero_std",)
-"""TRL's figures that say something of groups only: with a critic a flat group teaches as much as any."""
+_FLAT_GROUPS = "frac_reward_zero_std"
+"""TRL's share of groups with one reward throughout; with a critic they teach as much as others, and the doctor need not know."""
 
 
 class PpoTrainer(PolicyTrainer):
@@ -69,8 +69,7 @@ class PpoTrainer(PolicyTrainer):
         }
         assert self.last_batch is not None, "rewards are calculated inside"
         self.last_batch = self.last_batch.with_advantages(_row_means(advantages_BC, estimate.valued_BC))
-        for name in _PER_COMPLETION_ONLY:
-            self._metrics["train"].pop(name)
+        self._metrics["train"].pop(_FLAT_GROUPS)
         return output
 
     def _before_update(self, output: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -94,8 +93,8 @@ class PpoTrainer(PolicyTrainer):
         rewards = rewards_per_token(rollouts, scores, self.rewards, sampled_BC=sampled)
         if self._kl_is_reward:
             kl = (old_logps - output["ref_per_token_logps"]) * sampled
-            rewards = rewards - self.beta * kl.unsqueeze(1) / rewards.size(1)
-            self._add_figures({"kl_reward": (float(-self.beta * kl.sum()), float(len(rollouts)))})
+            rewards = rewards - self.algorithm.beta * kl.unsqueeze(1) / rewards.size(1)
+            self._add_figures({"kl_reward": (float(-self.algorithm.beta * kl.sum()), float(len(rollouts)))})
         scored = torch.tensor([score.total is not None for score in scores], device=sampled.device)
         return self.critic.estimate(
             rewards,
@@ -139,7 +138,7 @@ class PpoTrainer(PolicyTrainer):
         self.critic.head_alone = warming_up
         with self._without_kl() if self._kl_is_reward else nullcontext():
             policy_loss = super()._compute_loss(model, inputs)
-        value_loss = self._value_loss(self.critic.passes[-1], inputs)
+        value_loss = self._value_loss(self.critic.passes.pop(), inputs)
         return (0.0 if warming_up else 1.0) * policy_loss + self.algorithm.vf_coef * value_loss
 
     def _value_loss(self, values: torch.Tensor, inputs: dict[str, Any]) -> torch.Tensor:
@@ -148,23 +147,23 @@ class PpoTrainer(PolicyTrainer):
         valued = inputs["valued"]
         total = (losses * valued).sum()
         count = float(valued.sum())
-        self._add_figures({"value_loss": (float(total), count), "value_clipped_share": (float((clipped & valued).sum()), count)})
+        self._add_figures({"value_loss": (total.item(), count), "value_clipped_share": (float((clipped & valued).sum()), count)})
         steps_share = self.current_gradient_accumulation_steps / self.args.steps_per_generation
         tokens = inputs["num_items_in_batch"].clamp(min=1.0) / self.accelerator.num_processes * steps_share
         return total / tokens
 
     @property
     def _kl_is_reward(self) -> bool:
-        return bool(self.beta) and self.algorithm.kl_in == "reward"
+        return self.algorithm.beta != 0 and self.algorithm.kl_in == "reward"
 
     @contextmanager
     def _without_kl(self) -> Iterator[None]:
         """Inside the block TRL's loss has no KL term."""
-        beta, self.beta = self.beta, 0.0
+        self.beta = 0.0
         try:
             yield
         finally:
-            self.beta = beta
+            self.beta = self.algorithm.beta
 
     # --- checkpoints ---
 

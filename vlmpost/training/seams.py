@@ -45,6 +45,20 @@ class Seam:
 REFERENCE_ADAPTER = "ref"
 """TRL's name of the frozen copy of an adapter that the KL term compares with."""
 
+MODEL_FIELDS = (
+    "pixel_values",
+    "image_grid_thw",
+    "num_images",
+    "pixel_attention_mask",
+    "spatial_shapes",
+    "num_tiles",
+    "image_sizes",
+    "token_type_ids",
+    "mm_token_type_ids",
+    "image_position_ids",
+)
+"""What `_get_per_token_logps_and_entropies` takes of a batch beside its tokens."""
+
 _GRPO = "trl.trainer.grpo_trainer:GRPOTrainer."
 _SFT = "trl.trainer.sft_trainer:SFTTrainer."
 _TRAINER = "transformers.trainer:Trainer."
@@ -248,6 +262,54 @@ SEAMS: tuple[Seam, ...] = (
         ("self", "model_name", "dataset_name", "tags"),
         ('model_card.save(os.path.join(self.args.output_dir, "README.md"))',),
         "writes a README into the run directory at each checkpoint; ours writes none",
+    ),
+    Seam(
+        _GRPO + "_compute_loss",
+        ("self", "model", "inputs"),
+        (
+            "if advantages.dim() == 1: advantages = advantages.unsqueeze(1)",
+            'normalizer = inputs["num_items_in_batch"].clamp(min=1.0) / self.accelerator.num_processes',
+            "normalizer = normalizer * self.current_gradient_accumulation_steps / self.args.steps_per_generation",
+            "if self.beta != 0.0:",
+        ),
+        "takes an advantage for each token; PPO's value loss is added with the same accumulation scaling, and a KL in the reward is not "
+        "charged twice",
+    ),
+    Seam(
+        "trl.trainer.utils:add_fused_lm_head",
+        ("model", "temperature", "cast_lm_head_to_fp32", "outputs"),
+        (
+            "backbone_outputs = getattr(self, backbone_attr)(*args, **kwargs)",
+            "hidden_states = backbone_outputs.last_hidden_state[:, :-1]",
+            "label_mask=mask",
+            "model.forward = types.MethodType(_fused_forward, model)",
+        ),
+        "PPO wraps this forward pass: the value head reads the hidden states that the log-probabilities come from",
+    ),
+    Seam(
+        _TRAINER + "_save",
+        ("self", "output_dir", "state_dict"),
+        ("self.model.save_pretrained(",),
+        "the value head is written beside the weights of a checkpoint",
+    ),
+    Seam(
+        "transformers.modeling_utils:PreTrainedModel.save_pretrained",
+        (
+            "self",
+            "save_directory",
+            "is_main_process",
+            "state_dict",
+            "push_to_hub",
+            "max_shard_size",
+            "variant",
+            "token",
+            "save_peft_format",
+            "save_original_format",
+            "distributed_checkpoint",
+            "kwargs",
+        ),
+        ("for ignore_key in self._keys_to_ignore_on_save: if ignore_key in state_dict: del state_dict[ignore_key]",),
+        "keeps the value head out of every saved model",
     ),
 )
 
