@@ -169,7 +169,8 @@ class PpoTrainer(PolicyTrainer):
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         super()._save(output_dir, state_dict)
-        value_head.save(self.critic.head, Path(output_dir or self.args.output_dir))
+        if self.args.should_save:  # every process comes here, and one makes the folder
+            value_head.save(self.critic.head, Path(output_dir or self.args.output_dir))
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: torch.nn.Module | None = None) -> None:
         with self.critic.taken_off():

@@ -289,8 +289,8 @@ SEAMS: tuple[Seam, ...] = (
     Seam(
         _TRAINER + "_save",
         ("self", "output_dir", "state_dict"),
-        ("self.model.save_pretrained(",),
-        "the value head is written beside the weights of a checkpoint",
+        ("self.model.save_pretrained(", "if not self.args.should_save and not self.is_distributed_loading_by_transformers:"),
+        "the value head is written beside the weights of a checkpoint; every process comes here",
     ),
     Seam(
         "transformers.modeling_utils:PreTrainedModel.save_pretrained",

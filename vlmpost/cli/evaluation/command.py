@@ -65,7 +65,7 @@ def evaluate(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for the records; a second call goes on. Default: evaluations/MODEL[/TASK].", show_default=False),
+        typer.Option(help="Folder for the records; a second call goes on. Default: evaluations/MODEL/TASK.", show_default=False),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# Runs "Visual Jigsaw Post-Training Improves MLLMs" (arXiv 2509.25190) step by step and prints its tables: GRPO on picture, video and depth
+# jigsaws, then the start and the result of each on unseen puzzles, as trained, asked in another order, and in inverted colours.
+#
+#   scripts/reproduce/jigsaw.sh                              the small twins on the shipped model
+#   scripts/reproduce/jigsaw.sh --size study --task image --data FOLDER/train2017
+#
+#   --size nano|study      recipes/jigsaw/nano/ or recipes/jigsaw/ (default nano)
+#   --task NAME            image, video or depth; again for more (default all three)
+#   --data FOLDER          stored pictures, videos or RGB-D frames to train on, with one --task; without it scenes are drawn
+#   --out FOLDER           runs and records (default runs/jigsaw/SIZE)
+#   --dry-run              check every recipe, print every command, start nothing
+#
+# The small twins begin with a short SFT that teaches the form of an answer; the study's model knows it. A second call goes on where the
+# first one stopped. LAUNCH starts the training commands (default: one process; study: torchrun on 8 GPUs).
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+size=nano data="" out="" dry_run="" tasks=()
+while (($#)); do
+    case "$1" in
+        --size) size="$2"; shift 2 ;;
+        --task) tasks+=("$2"); shift 2 ;;
+        --data) data="$2"; shift 2 ;;
+        --out) out="$2"; shift 2 ;;
+        --dry-run) dry_run=1; shift ;;
+        *) sed -n '2,/^set/p' "$0" | sed '$d' >&2; exit 2 ;;
+    esac
+done
+((${#tasks[@]})) || tasks=(image video depth)
+if [[ -n "$data" && ${#tasks[@]} != 1 ]]; then
+    echo "--data: with one --task" >&2
+    exit 2
+fi
+
+python="${PYTHON:-.venv/bin/python}"
+case "$size" in
+    nano) recipes=recipes/jigsaw/nano num_examples=100 launch="${LAUNCH:-$python -m vlmpost}"; export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" ;;
+    study) recipes=recipes/jigsaw num_examples=500 launch="${LAUNCH:-torchrun --nproc_per_node 8 -m vlmpost}" ;;
+    *) echo "--size: nano or study, got $size" >&2; exit 2 ;;
+esac
+out="${out:-runs/jigsaw/$size}"
+
+run() {
+    printf '+ %s\n' "$*"
+    [[ -n "$dry_run" ]] || "$@"
+}
+
+# train KIND NAME RECIPE [ARGUMENTS]: a training run, gone on with if it was begun, left alone if it is whole.
+train() {
+    local kind="$1" folder="$out/$2" recipe="$3"
+    shift 3
+    if [[ -n "$dry_run" ]]; then
+        $python -m vlmpost "$kind" "$recipe" --run-dir "$folder" "$@" --dry-run
+    elif [[ -d "$folder/final" ]]; then
+        echo "$folder: done"
+    elif [[ -d "$folder" ]]; then
+        run $launch "$kind" "$recipe" --run-dir "$folder" "$@" --resume
+    else
+        run $launch "$kind" "$recipe" --run-dir "$folder" "$@"
+    fi
+}
+
+# puzzle TASK: the options of the small twin's problems, as arguments for the table.
+puzzle() {
+    case "$size-$1" in
+        nano-image) options=(--set rows=2 --set cols=2 --set width=112 --set height=112 --set prompt_style=compact) ;;
+        nano-video) options=(--set num_clips=3 --set max_frames=2 --set num_frames=90 --set drawn_fps=10 --set width=84 --set height=84
+            --set prompt_style=compact) ;;
+        nano-depth) options=(--set num_points=3 --set width=140 --set height=112 --set 'resize=[140,112]' --set marker_radius=9
+            --set min_pixels_apart=28 --set prompt_style=compact) ;;
+        study-*) options=() ;;
+        *) echo "--task: image, video or depth, got $1" >&2; exit 2 ;;
+    esac
+}
+
+for task in "${tasks[@]}"; do
+    puzzle "$task"
+    start=Qwen/Qwen2.5-VL-7B-Instruct settings=()
+    [[ -z "$data" ]] || settings+=(--set "data.train.0.path=$data")
+    if [[ "$size" == nano ]]; then
+        train sft "$task-sft" "$recipes/${task}_sft.yaml" "${settings[@]}"
+        start="$out/$task-sft/final"
+        [[ -n "$dry_run" ]] || settings+=(--set "model.path=$start")
+    fi
+    train rl "$task" "$recipes/$task.yaml" "${settings[@]}"
+    run $python scripts/bench/shift_table.py --task "${task}_jigsaw" "${options[@]}" --num-examples "$num_examples" \
+        --model "start=$start" --model "GRPO=$out/$task/final" --out "$out/evaluations"
+done

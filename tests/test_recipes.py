@@ -1,0 +1,151 @@
+"""Every recipe that ships loads, plans and dry-runs; those of the studies hold what the studies say, and have a small twin that runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from vlmpost.cli.app import main
+from vlmpost.cli.prepare import kind_of
+from vlmpost.cli.recipes import question_of, recipes_dir, shipped
+
+ROOT = recipes_dir().resolve().parent
+NAMES = sorted(shipped())
+STUDIES = [name for name in NAMES if name.startswith(("memorize_generalize/", "jigsaw/"))]
+FULL_SIZE = [name for name in STUDIES if "/nano/" not in name]
+TWINS = [name for name in STUDIES if "/nano/" in name]
+
+
+def run(*arguments: str) -> int:
+    """The exit status of `vlmpost`, run in this process."""
+    before = sys.argv
+    sys.argv = ["vlmpost", *arguments]
+    try:
+        main()
+    except SystemExit as end:
+        return int(end.code or 0)
+    finally:
+        sys.argv = before
+    return 0
+
+
+def values_of(name: str) -> dict[str, dict[str, object]]:
+    """A recipe as its file has it."""
+    found: dict[str, dict[str, object]] = yaml.safe_load(shipped()[name].read_text(encoding="utf-8"))
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_recipe_dry_runs(name: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    recipe = shipped()[name]
+    assert run(kind_of(recipe), str(recipe), "--dry-run", "--run-dir", str(tmp_path / "run")) == 0
+    assert "nothing was started" in capsys.readouterr().out
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_recipe_plans(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    # A plan reads the model folder's headers and downloads nothing: the shipped model stands for those of the hub.
+    assert run("plan", str(shipped()[name]), "--set", "model.path=nano", "--json") == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["kind"] == kind_of(shipped()[name])
+    assert figures["num_steps"] > 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_recipe_says_what_it_asks_needs_and_gave(name: str) -> None:
+    assert question_of(shipped()[name]).endswith(("?", ".yaml"))
+    header = [line for line in shipped()[name].read_text(encoding="utf-8").splitlines() if line.startswith("# ")]
+    said = [line.removeprefix("# ").partition(":")[0] for line in header[:5]]
+    assert said == ["question", "hardware", "time", "expected", "measured"]
+
+
+@pytest.mark.parametrize("name", FULL_SIZE)
+def test_every_recipe_of_a_study_has_a_small_twin(name: str) -> None:
+    study, _, recipe = name.partition("/")
+    assert f"{study}/nano/{recipe}" in TWINS
+
+
+@pytest.mark.parametrize("name", [name for name in FULL_SIZE if name.endswith("_sft")])
+def test_sft_of_the_study_trains_all_components_with_its_optimizer(name: str) -> None:
+    # arXiv 2501.17161, appendix C and its code: batch 128, AdamW betas 0.9 and 0.98, eps 1e-7, warm-up 0.03, all components trained.
+    values = values_of(name)
+    assert values["model"]["freeze_vision_tower"] is False
+    assert values["model"]["freeze_multi_modal_projector"] is False
+    training = values["training"]
+    assert (training["examples_per_step"], training["adam_beta2"], training["warmup_share"]) == (128, 0.98, 0.03)
+    assert training["learning_rate"] == (5e-7 if "_vl_" in name else 1e-6)
+    assert values["trl"]["adam_epsilon"] == 1e-7
+
+
+@pytest.mark.parametrize("name", [name for name in FULL_SIZE if name.endswith("_ppo")])
+def test_ppo_of_the_study_has_its_clips_discounts_and_number_of_updates(name: str) -> None:
+    # clip 0.1, value coefficient 0.5, gradient norm 0.01, gamma 0.9 and lambda 0.95 per reply, temperature 0.2, 512 tokens;
+    # GP: 20 updates, V-IRL: 15, each of 4 passes over 2 mini-batches; lr 1e-6, V-IRL-VL 1e-7.
+    values = values_of(name)
+    algorithm, training = values["algorithm"], values["training"]
+    assert (algorithm["kind"], algorithm["epsilon"], algorithm["cliprange_value"], algorithm["vf_coef"]) == ("ppo", 0.1, 0.1, 0.5)
+    assert (algorithm["turn_gamma"], algorithm["turn_lam"]) == (0.9, 0.95)
+    assert (values["generation"]["temperature"], values["generation"]["max_completion_length"]) == (0.2, 512)
+    assert training["max_grad_norm"] == 0.01
+    assert training["max_steps"] == (20 if "/gp_" in name else 15) * 4 * 2
+    assert training["learning_rate"] == (1e-7 if "virl_vl" in name else 1e-6)
+    assert values["episode"]["verify_iterations"] == (5 if "/gp_" in name else 2)
+
+
+@pytest.mark.parametrize(("name", "prompts", "steps"), [("image", 256, 1000), ("video", 128, 1000), ("depth", 128, 800)])
+def test_jigsaws_of_the_study_have_its_batches_and_steps(name: str, prompts: int, steps: int) -> None:
+    # arXiv 2509.25190, section 4: groups of 16, lr 1e-6, no KL, 8192 and 2048 tokens.
+    values = values_of(f"jigsaw/{name}")
+    assert (values["training"]["prompts_per_step"], values["training"]["max_steps"]) == (prompts, steps)
+    assert (values["algorithm"]["num_generations"], values["training"]["learning_rate"]) == (16, 1e-6)
+    assert (values["data"]["max_prompt_length"], values["generation"]["max_completion_length"]) == (8192, 2048)
+    assert values["rewards"] == [{"name": "permutation", "params": {"preset": "paper"}}]
+
+
+def dry_run_of(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A study's script asked what it would do."""
+    command = [str(ROOT / "scripts" / "reproduce" / script), *arguments, "--dry-run"]
+    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHON": sys.executable}, check=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("size", "task", "iterations"), [("nano", "gp_vl", (3,)), ("study", "gp_l", (1, 3, 5, 10)), ("study", "virl_l", (2,))]
+)
+def test_script_of_the_first_study_goes_from_sft_to_rl_to_a_table(size: str, task: str, iterations: tuple[int, ...]) -> None:
+    done = dry_run_of("memorize_generalize.sh", "--size", size, "--task", task)
+    assert done.returncode == 0, done.stderr
+    runs = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("run ")]
+    assert [Path(run).name for run in runs] == ["sft", *(f"ppo-v{number}" for number in iterations)]
+    assert done.stdout.splitlines()[-1].startswith("+ ")
+    assert "shift_table.py" in done.stdout.splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_script_of_the_jigsaws_trains_each_and_measures_it() -> None:
+    done = dry_run_of("jigsaw.sh", "--size", "nano")
+    assert done.returncode == 0, done.stderr
+    runs = [Path(line.split()[1]).name for line in done.stdout.splitlines() if line.startswith("run ")]
+    assert runs == ["image-sft", "image", "video-sft", "video", "depth-sft", "depth"]
+    assert sum("shift_table.py" in line for line in done.stdout.splitlines()) == 3
+
+
+@pytest.mark.slow
+def test_script_names_what_it_does_not_know() -> None:
+    done = dry_run_of("memorize_generalize.sh", "--size", "huge")
+    assert done.returncode == 2
+    assert "nano or study, got huge" in done.stderr
+
+
+@pytest.mark.train
+def test_a_small_twin_trains(tmp_path: Path) -> None:
+    recipe = shipped()["memorize_generalize/nano/gp_l_sft"]
+    assert run("sft", str(recipe), "--run-dir", str(tmp_path / "run"), "--set", "training.max_steps=2") == 0
+    assert (tmp_path / "run" / "final" / "config.json").is_file()
