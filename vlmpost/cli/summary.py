@@ -37,7 +37,8 @@ def summary_lines(prepared: Prepared, *, run_folder: Path) -> list[str]:
         lines += _under("rewards", _reward_lines(config))
         algorithm = config.algorithm
         lines.append(
-            f"loss      {algorithm.kind}, {algorithm.loss_type}, beta {algorithm.beta:g}, clip {algorithm.epsilon:g}, {algorithm.num_iterations} pass(es)"
+            f"loss      {algorithm.kind}, {algorithm.loss_type}, beta {algorithm.beta:g}, clip {algorithm.epsilon:g}, "
+            f"{algorithm.num_iterations} pass(es)"
         )
     lines += _under("batch", batch.lines())
     lines.append(f"steps     {steps} over {num_examples} examples, {world_size()} process(es)")

@@ -111,7 +111,7 @@ def test_a_row_without_thinking_is_read_whole_under_the_released_code(row: dict)
     assert graded("3,1,2", [3, 1, 2], rewards="paper", **row) == ("ILLEGAL_FORMAT", 0.0)
 
 
-@pytest.mark.parametrize("truth", [[2, 3, 1], "2,3,1", " 2, 3, 1 ", "[2,3,1]"])
+@pytest.mark.parametrize("truth", [[2, 3, 1], ["2", "3", "1"], "2,3,1", " 2, 3, 1 ", "[2,3,1]", "2 3 1"])
 @pytest.mark.parametrize("name", NAMES)
 def test_an_order_can_be_given(name: str, truth: object) -> None:
     task = TASKS[name]

@@ -228,3 +228,41 @@ def test_rows_can_be_drawn(row: dict[str, object]) -> None:
 def test_what_cannot_be_understood_is_named(row: dict[str, object], named: str) -> None:
     with pytest.raises(DataError, match=named):
         TASK.from_row(row)
+
+
+def test_rail_of_pairs_and_of_lists_side_by_side() -> None:
+    observations = ["No landmarks nearby", "No landmarks nearby", f"{LANDMARK}; You observe an intersection", "Mill is on your right"]
+    rows: list[dict[str, object]] = [
+        {"rail": [list(pair) for pair in zip(ACTIONS, observations, strict=True)]},
+        {"rail": ACTIONS, "observations": observations},
+        {"expert_actions": ACTIONS, "observations": observations},
+        {"route": {"actions": ACTIONS, "observations": observations}},
+    ]
+    for row in rows:
+        rail = TASK.from_row(row).meta["rail"]
+        assert [point["action"] for point in rail] == ACTIONS
+        assert (rail[2]["landmark"], rail[2]["intersection"]) == (LANDMARK, True)
+        assert rail[3]["landmark"] == "Mill is on your right" and "landmark" not in rail[0]
+
+
+def test_route_of_lists_side_by_side() -> None:
+    route = {"init_heading": 350, "headings": [10, 90], "distances": [20, "5 meters"], "landmarks": [LANDMARK, None]}
+    assert TASK.from_row({"route": route}).meta == TASK.from_row({"route": FORMS[0]}).meta
+
+
+def test_lists_side_by_side_of_different_lengths_are_refused() -> None:
+    with pytest.raises(DataError, match="one item for each of its 4 points, got 1"):
+        TASK.from_row({"rail": ACTIONS, "observations": ["No landmarks nearby"]})
+    with pytest.raises(DataError, match="'headings': 2, 'distances': 1"):
+        TASK.from_row({"route": {"headings": [0, 90], "distances": [60]}})
+
+
+@pytest.mark.parametrize("key", ["distance_m", "distance_meters", "length_m", "length_metres"])
+def test_length_of_a_leg_may_carry_its_unit_in_its_name(key: str) -> None:
+    # 5 m has no road points; 60 m, which a leg without a length gets, has four.
+    assert actions({"route": {"init_heading": 0, "legs": [{"heading": 0, key: 5}]}}) == ["turn_direction(north)", "stop()"]
+
+
+def test_relation_beside_the_name_of_a_landmark_is_its_side() -> None:
+    point = {"action": "stop()", "landmark": "Heron Cafe", "relation": "left"}
+    assert TASK.from_row({"rail": [point]}).meta["rail"][0]["landmark"] == LANDMARK

@@ -189,10 +189,18 @@ def _order_of(given: object) -> list[int]:
     """The labels of a row's ground truth."""
     labels = given
     if isinstance(given, str) and len(given) <= 10 * _MAX_THINGS:
-        parts = [part.strip() for part in given.strip().strip("[]").split(",")]
-        labels = [int(part) if part.isascii() and part.isdigit() and len(part) < 5 else part for part in parts]
-    if not isinstance(labels, list | tuple) or not all(type(label) is int for label in labels):
+        labels = given.replace(",", " ").strip("[] ").split()
+    if isinstance(labels, list | tuple):
+        labels = [_label_of(label) for label in labels]
+    if not isinstance(labels, list) or not all(type(label) is int for label in labels):
         raise DataError(f'ground_truth is {given!r:.80}; expected labels like [2, 3, 1] or "2,3,1".')
     if not 2 <= len(labels) <= _MAX_THINGS or sorted(labels) != list(range(1, len(labels) + 1)):
         raise DataError(f"ground_truth is {given!r:.80}; expected each number from 1 to K once, K from 2 to {_MAX_THINGS}.")
-    return list(labels)
+    return labels
+
+
+def _label_of(given: object) -> object:
+    """A label written as text as the number it is; anything else as it stands."""
+    if isinstance(given, str) and len(given) < 5 and given.isascii() and given.isdigit():
+        return int(given)
+    return given

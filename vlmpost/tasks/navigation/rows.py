@@ -3,9 +3,11 @@
 `rail`: the points in order, each an action, or an object with `action` (or `gt_action`) and, where known, `landmark`, `intersection`,
 `heading`, `instruction`; `observation` is a landmark's text with or without "; You observe an intersection". Where no actions are given
 they follow from the headings: a turn at the start, at intersections and where the heading changes, `stop()` at the end, else
-`forward()`. Where no intersections are given they are taken to be at the turns, but not at the start.
+`forward()`. Where no intersections are given they are taken to be at the turns, but not at the start. A point may also be a pair of
+action and observation, and what is said of the points may stand in lists side by side: `actions`, `observations`, `landmarks`, ...
 
-`route`: an entry of the official file, or `init_heading` with `legs` (or `milestones`), each with `heading`, `distance` and `landmark`.
+`route`: an entry of the official file, or `init_heading` with `legs` (or `milestones`), each with `heading`, `distance` and `landmark`;
+or these in lists side by side, `headings`, `distances` and `landmarks`.
 Headings are numbers, compass words, or both ("90 (east)"); lengths are metres or "60 meters"; a landmark is a text such as "Heron Cafe
 is on your left", or an object with `name` and `side`. A route may also stand in the row itself.
 
@@ -28,6 +30,7 @@ from pydantic import Field
 from vlmpost.config.schema import Section
 from vlmpost.errors import ConfigError, DataError
 from vlmpost.rewards.navigation import ObservationCheck
+from vlmpost.tasks.navigation.columns import beside, columns_of, point_values
 from vlmpost.tasks.navigation.compass import SIDES, TurnLabels, turn_word
 from vlmpost.tasks.navigation.layout import heading_after, laid_out, walked
 from vlmpost.tasks.navigation.official import MAX_LEGS, heading_of, landmark_text, metres_of, route_of
@@ -56,11 +59,13 @@ MAX_POINTS: Final = 1000
 UNTOLD_METRES: Final = 60.0
 """Length of a leg that does not say it."""
 _LEGS = ("legs", "milestones", "segments")
+_POINTS = ("rail", "points", "waypoints", "steps")
 _INIT_HEADING = ("init_heading", "initial_heading", "start_heading", "heading", "facing")
 _LEG_HEADING = ("to_next_intersection_heading", "heading", "direction", "compass")
-_DISTANCE = ("distance", "metres", "meters", "length", "distance_m")
+_LENGTHS = ("distance", "length")
+_DISTANCE = (*_LENGTHS, "metres", "meters", *(f"{name}_{unit}" for name in _LENGTHS for unit in ("m", "metres", "meters")))
 _LANDMARK = ("landmark", "landmarks", "landmark_observation")
-_SIDE = ("side", "relation", "spatial", "landmark_side")
+_SIDE = ("side", "relation", "spatial", "landmark_side", "landmark_relation")
 _ACTION = ("action", "gt_action", "expert_action", "expert")
 _INTERSECTION = ("intersection", "at_intersection", "is_intersection", "intersection_observation")
 _OBSERVATION = ("observation", "obs", "oracle_observation")
@@ -122,15 +127,21 @@ def _parts(row: Mapping[str, object]) -> tuple[Sequence[object] | None, Mapping[
     if not isinstance(route, Mapping):
         raise DataError(f"route must be an object or a list, got {route!r:.80}.")
     values = {**row, **route}
-    points = _first(values, ("rail", "points"))
+    points = _first(values, _POINTS)
     if isinstance(points, Mapping):
         values |= points
-        points = _first(points, ("points", "rail"))
+        points = _first(points, tuple(reversed(_POINTS)))
+    legs_told = bool({*_LEGS, "milestone_info"} & values.keys())
+    columns = [] if points is None and legs_told else columns_of(values)
+    if points is None and any("action" in column for column in columns):
+        points = columns
     if isinstance(points, list) and 1 <= len(points) <= MAX_POINTS:
-        return points, values
+        return beside(points, columns), values
     if points is not None:
         raise DataError(f"rail must be a list of 1 to {MAX_POINTS} points, got {points!r:.80}.")
-    if not {*_LEGS, "milestone_info"} & values.keys():
+    if columns:
+        return None, values | {"legs": columns}
+    if not legs_told:
         raise DataError(f"expected rail, a list of points, or route, an object with legs or milestone_info; found {_names(row)}.")
     return None, values
 
@@ -205,7 +216,7 @@ def _leg(values: object, where: str) -> Leg:
 def _landmark(values: Mapping[str, object], where: str) -> str | None:
     """What is said of a landmark; the side may stand beside its name."""
     given = _first(values, _LANDMARK)
-    side = _first(values, ("landmark_side", "side"))
+    side = _first(values, _SIDE)
     if isinstance(given, Mapping):
         side, given = _first(given, _SIDE), given.get("name")
     told = landmark_text(given, where=f"{where}.landmark")
@@ -220,7 +231,7 @@ def _landmark(values: Mapping[str, object], where: str) -> str | None:
 
 
 def _state_of_rail(given: Sequence[object], row: Mapping[str, object], options: RowOptions) -> State:
-    points = [_point_values(values, f"rail[{number}]") for number, values in enumerate(given)]
+    points = [point_values(values, f"rail[{number}]") for number, values in enumerate(given)]
     actions, space = _actions(points, options)
     sentences, numbers = _sentences(points, row)
     untold = _untold(points, row)
@@ -254,14 +265,6 @@ def _untold(points: Sequence[Mapping[str, object]], row: Mapping[str, object]) -
     crossings = any(_observed(values, f"rail[{number}]")[1] for number, values in enumerate(points))
     landmarks = told & {*_LANDMARK, *_OBSERVATION}
     return (*(() if landmarks else ("landmark",)), *(() if crossings or told & {*_INTERSECTION} else ("intersection",)))
-
-
-def _point_values(values: object, where: str) -> Mapping[str, object]:
-    if isinstance(values, str):
-        return {"action": values}
-    if not isinstance(values, Mapping):
-        raise DataError(f"{where} must be an action or an object with one, got {values!r:.80}.")
-    return values
 
 
 def _actions(points: Sequence[Mapping[str, object]], options: RowOptions) -> tuple[list[str], ActionSpace]:
