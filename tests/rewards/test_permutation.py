@@ -261,3 +261,10 @@ def test_every_preset_fits_the_function_and_passes_its_check() -> None:
 )
 def test_parameters_that_do_not_fit_together_are_said(arguments: dict) -> None:
     assert len(check_permutation(arguments, None)) == 1
+
+
+@pytest.mark.parametrize("thought", ["", " ", "\n", "tile 2 has the sky"])
+def test_the_paper_asks_for_tags_and_not_for_a_thought_between_them(thought: str) -> None:
+    text = f"<think>{thought}</think><answer>2,3,1</answer>"
+    assert permutation(rollout(text, [2, 3, 1]), **PRESETS["permutation"]["paper"]) == pytest.approx(1.2, abs=1e-9)
+    assert permutation(rollout(f"{text} done", [2, 3, 1]), **PRESETS["permutation"]["paper"]) == 0.0

@@ -139,6 +139,12 @@ def _is_strict(text: str) -> bool:
     return not before.strip() and bool(thought.strip()) and bool(answer.strip()) and not after.strip()
 
 
+def is_think_answer(text: str) -> bool:
+    """Whether a response is one thinking block, which may be empty, and one answer block, with nothing around them."""
+    blocks = _blocks(text)
+    return blocks is not None and not blocks[0].strip() and bool(blocks[2].strip()) and not blocks[3].strip()
+
+
 def _is_mm_eureka(text: str) -> bool:
     blocks = _blocks(text)
     return blocks is not None and bool(blocks[1]) and bool(blocks[2])

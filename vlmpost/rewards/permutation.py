@@ -9,7 +9,7 @@ The value is, with $m$ right places of $K$: `format_bonus` + (1 if exact; `parti
 
 Presets:
 
-- `paper`: think and answer tags or nothing; bonus 0.2; any true permutation of 1..K earns 0.2 m / K, whatever K.
+- `paper`: think and answer tags (no thought need stand between them) or nothing; bonus 0.2; any true permutation of 1..K earns 0.2 m / K, whatever K.
 - `repo`: `<think>` at the first character, `</think>`, later a box, or nothing; bonus 0.2; the last box, split at commas, every
   item a whole number as Python reads it (plus signs, leading zeros, underscores, full-width digits); valid are K *different*
   numbers, so that [1..9] with a 10 for a 7 earns 0.178 and the truth followed by a repeated item 0.2; partial credit only for
@@ -37,7 +37,7 @@ from typing import Final, Literal
 
 from vlmpost.errors import GraderError
 from vlmpost.records import Example, Rollout
-from vlmpost.rewards.formats import format_tags, format_think
+from vlmpost.rewards.formats import format_think, is_think_answer
 from vlmpost.rewards.places import answer_place
 from vlmpost.rewards.repetition import longest_line_run
 
@@ -203,7 +203,7 @@ def gold_order(example: Example) -> tuple[int, ...] | None:
 def _has_form(rollout: Rollout, form: Form) -> bool:
     if form == "think_box":
         return format_think(rollout, mode="synergy") == 1.0
-    return form != "think_answer" or format_tags(rollout, mode="strict") == 1.0
+    return form != "think_answer" or is_think_answer(rollout.text)
 
 
 def _outcome(items: Sequence[int], gold: Sequence[int], validity: Validity) -> OrderClass:
