@@ -11,8 +11,8 @@
 #   --out FOLDER           runs and records (default runs/jigsaw/SIZE)
 #   --dry-run              check every recipe, print every command, start nothing
 #
-# The small twins begin with a short SFT that teaches the form of an answer; the study's model knows it. A second call goes on where the
-# first one stopped. LAUNCH starts the training commands (default: one process; study: torchrun on 8 GPUs).
+# The small twins begin with a short SFT that teaches the form of an answer, the bare order; the study's model knows its form. A second
+# call goes on where the first one stopped. LAUNCH starts the training commands (default: one process; study: torchrun on 8 GPUs).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -35,7 +35,7 @@ fi
 
 python="${PYTHON:-.venv/bin/python}"
 case "$size" in
-    nano) recipes=recipes/jigsaw/nano num_examples=100 launch="${LAUNCH:-$python -m vlmpost}"; export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" ;;
+    nano) recipes=recipes/jigsaw/nano num_examples=400 launch="${LAUNCH:-$python -m vlmpost}"; export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" ;;
     study) recipes=recipes/jigsaw num_examples=500 launch="${LAUNCH:-torchrun --nproc_per_node 8 -m vlmpost}" ;;
     *) echo "--size: nano or study, got $size" >&2; exit 2 ;;
 esac
@@ -63,12 +63,12 @@ train() {
 
 # puzzle TASK: the options of the small twin's problems, as arguments for the table.
 puzzle() {
+    local bare=(--set prompt_style=compact --set answer_form=bare --rewards repo_nothink --max-completion-length 12)
     case "$size-$1" in
-        nano-image) options=(--set rows=2 --set cols=2 --set width=112 --set height=112 --set prompt_style=compact) ;;
-        nano-video) options=(--set num_clips=3 --set max_frames=2 --set num_frames=90 --set drawn_fps=10 --set width=84 --set height=84
-            --set prompt_style=compact) ;;
-        nano-depth) options=(--set num_points=3 --set width=140 --set height=112 --set 'resize=[140,112]' --set marker_radius=9
-            --set min_pixels_apart=28 --set prompt_style=compact) ;;
+        nano-image) options=(--set rows=2 --set cols=1 --set layout=one_image --set width=112 --set height=112 "${bare[@]}") ;;
+        nano-video) options=(--set num_clips=2 --set max_frames=2 --set num_frames=90 --set drawn_fps=10 --set width=84 --set height=84 "${bare[@]}") ;;
+        nano-depth) options=(--set num_points=2 --set width=140 --set height=84 --set 'resize=[140,84]' --set marker_radius=9
+            --set min_pixels_apart=28 "${bare[@]}") ;;
         study-*) options=() ;;
         *) echo "--task: image, video or depth, got $1" >&2; exit 2 ;;
     esac

@@ -38,7 +38,7 @@ esac
 hands=(--task general_points --num-examples 234)
 cards=(--set num_cards=3 --set target=10 --set 'ranks=[2,3,4,5,6,7,8,9,11,12,13]' --set prompt_style=compact)
 walks=(--task navigation --num-examples 48 --max-completion-length 256)
-streets=(--set prompt_style=compact --set 'num_legs=[1,2]' --set straight_line_length=2)
+streets=(--set prompt_style=compact --set 'num_legs=[1,1]' --set straight_line_length=2)
 case "$size-$task" in
     study-gp_l) start=400 attempts=5 questions=("${hands[@]}" --set mode=text) ;;
     study-gp_vl) start=200 attempts=5 questions=("${hands[@]}") ;;
@@ -46,8 +46,8 @@ case "$size-$task" in
     study-virl_vl) start=100 attempts=2 questions=("${walks[@]}" --set mode=vision) ;;
     nano-gp_l) start=200 attempts=3 questions=("${hands[@]}" "${cards[@]}" --set mode=text --set reply_style=formula --max-completion-length 24) ;;
     nano-gp_vl) start=200 attempts=3 questions=("${hands[@]}" "${cards[@]}" --set layout=strip --max-completion-length 96) ;;
-    nano-virl_l) start=60 attempts=2 questions=("${walks[@]}" "${streets[@]}" --max-completion-length 24) ;;
-    nano-virl_vl) start=60 attempts=2 questions=("${walks[@]}" "${streets[@]}" --set mode=vision --set tile_pixels=28 --max-completion-length 24) ;;
+    nano-virl_l) start=160 attempts=2 questions=("${walks[@]}" "${streets[@]}" --max-completion-length 24) ;;
+    nano-virl_vl) start=160 attempts=2 questions=("${walks[@]}" "${streets[@]}" --set mode=vision --set tile_pixels=28 --max-completion-length 24) ;;
     *) echo "--task: gp_l, gp_vl, virl_l or virl_vl, got $task" >&2; exit 2 ;;
 esac
 if [[ -z "$iterations" ]]; then

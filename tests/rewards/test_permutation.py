@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from vlmpost.errors import GraderError
 from vlmpost.records import Example, Rollout
 from vlmpost.rewards.binding import schema_of
+from vlmpost.rewards.correctness import accuracy, verdict_of
 from vlmpost.rewards.permutation import PRESETS, check_permutation, permutation
 
 PAPER, REPO, NOTHINK = (PRESETS["permutation"][name] for name in ("paper", "repo", "repo_nothink"))
@@ -268,3 +269,13 @@ def test_the_paper_asks_for_tags_and_not_for_a_thought_between_them(thought: str
     text = f"<think>{thought}</think><answer>2,3,1</answer>"
     assert permutation(rollout(text, [2, 3, 1]), **PRESETS["permutation"]["paper"]) == pytest.approx(1.2, abs=1e-9)
     assert permutation(rollout(f"{text} done", [2, 3, 1]), **PRESETS["permutation"]["paper"]) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("text", "outcome"),
+    [("\\boxed{2,3,1}", "correct"), ("\\boxed{1,2,3}", "wrong"), ("\\boxed{2,3}", "wrong"), ("I cannot tell.", "unparsed")],
+)
+def test_an_order_is_no_set_for_accuracy_either(text: str, outcome: str) -> None:
+    judged = rollout(text, [2, 3, 1], answer="2,3,1")
+    assert verdict_of(judged).outcome == outcome
+    assert accuracy(judged) == (outcome == "correct")

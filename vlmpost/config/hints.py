@@ -36,13 +36,13 @@ def unknown_key(kind: Kind, key: Key) -> str:
         return f"unknown section; `{name}` is a section of {FOREIGN_SECTIONS[name]}. Sections here: {', '.join(_names(kind, ()))}."
     if name in NOT_HERE:
         return f"unknown key; {NOT_HERE[name]}."
+    other: Kind = "sft" if kind == "rl" else "rl"
+    if not here and name in _names(other, ()):
+        return f"unknown section; only recipes of `vlmpost {other}` have it."
     places = [place for place in _index(kind).get(name, []) if place != _places(here)]
     if places and not (not here and name in _names(kind, ())):
         return f"unknown key; `{name}` belongs under {' or '.join(f'{place}:' for place in places)}."
     similar = near(name, _names(kind, here))
-    other: Kind = "sft" if kind == "rl" else "rl"
-    if not here and name in _names(other, ()):
-        return f"unknown section; only recipes of `vlmpost {other}` have it."
     if places := _index(other).get(name, []):
         found = f"unknown key; `{name}` is a key of `vlmpost {other}` recipes (under {' or '.join(f'{place}:' for place in places)})"
         return f"{found}{similar or '.'}"

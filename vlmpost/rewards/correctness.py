@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from vlmpost.answers import Reference, profiles, reference_of
 from vlmpost.errors import ConfigError
-from vlmpost.records import Rollout, Verdict
+from vlmpost.records import Outcome, Rollout, Verdict
+from vlmpost.rewards.permutation import grade_order
 
 MAX_REMEMBERED_CHARACTERS = 20_000
 """Verdicts on longer texts are not remembered."""
@@ -30,7 +31,7 @@ def accuracy(rollout: Rollout, *, profile: str = "generic", wrong: float = 0.0) 
 
 
 def verdict_of(rollout: Rollout, *, profile: str = "generic") -> Verdict | None:
-    """Returns the verdict on a rollout; None where the example has no reference answer.
+    """Returns the verdict on a rollout; None where the example has no reference answer. An order (`meta.order`) is right only as it is.
 
     Raises:
         GraderError: The reference answer cannot be judged.
@@ -38,10 +39,21 @@ def verdict_of(rollout: Rollout, *, profile: str = "generic") -> Verdict | None:
     """
     if rollout.example.answer is None:
         return None
+    order = rollout.example.meta.get("order")
+    if isinstance(order, list | tuple) and sorted(order, key=str) == sorted(range(1, len(order) + 1), key=str):
+        return _order_verdict(rollout, order)
     reference = reference_of(rollout.example)
     if len(rollout.text) > MAX_REMEMBERED_CHARACTERS:
         return profiles.find(profile).function(rollout.text, reference)
     return _verdict(rollout.text, reference, profile)
+
+
+def _order_verdict(rollout: Rollout, order: Sequence[int]) -> Verdict:
+    """The verdict on an order of pieces, which the judge of answers would take for a set."""
+    grade = grade_order(rollout, order)
+    outcome: Outcome = "correct" if grade.outcome == "EXACT" else "wrong" if grade.items else "unparsed"
+    extracted = ",".join(map(str, grade.items)) if grade.items else None
+    return Verdict(outcome, extracted, "order", normalised=extracted)
 
 
 def check_profile(arguments: Mapping[str, object], _max_completion_length: int | None) -> Sequence[str]:

@@ -9,7 +9,8 @@ The value is, with $m$ right places of $K$: `format_bonus` + (1 if exact; `parti
 
 Presets:
 
-- `paper`: think and answer tags (no thought need stand between them) or nothing; bonus 0.2; any true permutation of 1..K earns 0.2 m / K, whatever K.
+- `paper`: think and answer tags (no thought need stand between them) or nothing; bonus 0.2; any true permutation of 1..K earns
+  0.2 m / K, whatever K.
 - `repo`: `<think>` at the first character, `</think>`, later a box, or nothing; bonus 0.2; the last box, split at commas, every
   item a whole number as Python reads it (plus signs, leading zeros, underscores, full-width digits); valid are K *different*
   numbers, so that [1..9] with a 10 for a 7 earns 0.178 and the truth followed by a repeated item 0.2; partial credit only for

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from vlmpost.tasks.navigation.city import landmark_of, place_of
 from vlmpost.tasks.navigation.lettering import lines_of, size_dots
 from vlmpost.tasks.navigation.route import Place
 from vlmpost.tasks.navigation.scene import Scene, Sign, city_scene
 from vlmpost.tasks.navigation.styles import STYLES
-from vlmpost.tasks.navigation.views import draw_views
+from vlmpost.tasks.navigation.views import _board, draw_views
 
 HERE: Place = (0.0, 0.0)
 TILE = 64
@@ -129,3 +129,10 @@ def test_letters_are_all_different_and_accents_are_dropped() -> None:
     assert lines_of("Caf\u00e9 Z\u00fcrich") == ["CAFE", "ZURICH"]
     # 6 letters of 6 dots without the last gap; two lines of 9 without the last gap of 2.
     assert size_dots(["CAFE", "ZURICH"]) == (35, 16)
+
+
+@pytest.mark.parametrize("height", [0.5, 2.0, 2.6, 2.9, 3.0, 3.4, 8.0])
+def test_a_far_sign_however_low_is_drawn(height: float) -> None:
+    picture = Image.new("RGB", (40, 20))
+    _board(ImageDraw.Draw(picture), (10.0, 5.0, 30.0, 5.0 + height), "rounded", (200, 0, 0), (255, 255, 255), border=1)
+    assert picture.getbbox() is not None

@@ -47,6 +47,8 @@ _SIGN_TALL_METRES: Final = 3.4
 _SUN: Final = (0.5, 0.866)
 _SMOOTHING: Final = 2
 """Views are drawn this many times as large and reduced."""
+_ROUNDED_PIXELS: Final = 3.0
+"""Lower boards have no room for round corners, and Pillow 13 fails to draw some of them."""
 
 
 def draw_views(scene: Scene, place: Place, heading: float, style: StylePack, *, tile_pixels: int, grid: Grid = "labelled") -> Image.Image:
@@ -284,7 +286,7 @@ def _board(
     pen: ImageDraw.ImageDraw, box: tuple[float, float, float, float], shape: str, colour: Colour, edge: Colour, *, border: int
 ) -> None:
     left, top, right, bottom = box
-    if shape == "rounded":
+    if shape == "rounded" and bottom - top >= _ROUNDED_PIXELS:
         pen.rounded_rectangle(box, radius=(bottom - top) / 5, fill=colour, outline=edge, width=border)
     elif shape == "pointed":
         middle, tip = (top + bottom) / 2, (bottom - top) / 7
