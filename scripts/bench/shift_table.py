@@ -17,9 +17,9 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from vlmpost.cli.evaluation.checks import numbers_given
 from vlmpost.cli.evaluation.questions import TaskPlay, model_path, task_play
 from vlmpost.cli.evaluation.running import Sampling, run_parts
+from vlmpost.cli.options import numbers_given
 from vlmpost.cli.tasks.naming import found_task, options_given
 from vlmpost.config.schema import GenerationConfig, ModelConfig
 from vlmpost.errors import ConfigError, VlmpostError

@@ -9,7 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from vlmpost.cli.app import app
-from vlmpost.cli.evaluation.checks import check_questions, numbers_given
+from vlmpost.cli.evaluation.checks import check_questions
+from vlmpost.cli.options import numbers_given
 from vlmpost.cli.prepare import prepare
 from vlmpost.errors import ConfigError
 from vlmpost.evaluation.results import Records

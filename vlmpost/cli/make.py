@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from vlmpost.cli.options import JsonOption
+from vlmpost.cli.options import JsonOption, numbers_given
 from vlmpost.cli.tasks import listing
 from vlmpost.cli.tasks.material import posed_on_material
 from vlmpost.cli.tasks.naming import MaterialOption, OptionsOption, ShiftOption, TaskArgument, code_of, found_task, options_given
@@ -106,7 +106,7 @@ def make_data(
         split=split,
         num_examples=num_examples,
         seed=seed,
-        difficulties=_difficulties(difficulties),
+        difficulties=numbers_given(difficulties),
         options=given,  # type: ignore[arg-type]  # JSON values, out of YAML
         shift=shift,
     )
@@ -195,17 +195,6 @@ def _varied(task: Task, given: Mapping[str, object], *, shift: Shift) -> dict[st
         why = f"{' and '.join(able)}: chosen already, by --set or --shift" if able else f"no option takes the value {VARIED}"
         raise ConfigError(f"--diverse-prompts: nothing to vary in task {task.address!r} ({why}).")
     return free
-
-
-def _difficulties(text: str | None) -> list[int] | None:
-    from vlmpost.errors import ConfigError
-
-    if text is None:
-        return None
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise ConfigError(f"--difficulties: expected numbers from 1 to 5 with commas between, got {text!r}.") from None
 
 
 def _card(task: Task, source: SourceConfig, mixture: Mixture) -> str:

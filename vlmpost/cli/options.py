@@ -56,3 +56,19 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, flexib
     for row in rows:
         table.add_row(*(cell.replace("[", "\\[") for cell in row))
     console.print(table)
+
+
+def numbers_given(text: str | None) -> list[int] | None:
+    """The numbers of `--difficulties`; None where it is not given.
+
+    Raises:
+        ConfigError: They are not numbers with commas between.
+    """
+    from vlmpost.errors import ConfigError
+
+    if text is None:
+        return None
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise ConfigError(f"--difficulties: expected numbers with commas between, e.g. 1,2, got {text!r}.") from None

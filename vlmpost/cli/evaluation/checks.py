@@ -61,17 +61,3 @@ def built_rewards(names: Sequence[str], *, max_completion_length: int) -> Reward
     if built.per_group:
         raise ConfigError("--reward: a reward that values all answers to a question together is for training and `vlmpost reward score`.")
     return built
-
-
-def numbers_given(text: str | None) -> list[int] | None:
-    """The numbers of `--difficulties`; None where it is not given.
-
-    Raises:
-        ConfigError: They are not numbers with commas between.
-    """
-    if text is None:
-        return None
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise ConfigError(f"--difficulties: expected numbers with commas between, e.g. 1,2, got {text!r}.") from None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vlmpost.cli.options import JsonOption, print_json
+from vlmpost.cli.options import JsonOption, numbers_given, print_json
 from vlmpost.cli.tasks.naming import MaterialOption, OptionsOption, RewardsOption
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def evaluate(
             split=split,
             num_examples=num_examples,
             seed=data_seed,
-            difficulties=checks.numbers_given(difficulties),
+            difficulties=numbers_given(difficulties),
             shifts=shift or ("none",),
             verify_iterations=verify_iterations,
             rewards=reward_table,
