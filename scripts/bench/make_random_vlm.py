@@ -57,12 +57,16 @@ def main() -> None:
     )
     model.save_pretrained(args.out)
     tokenizer.save_pretrained(args.out)
-    template = Path(trl.__file__).parent / "chat_templates" / "qwen2_5_vl.jinja"
-    (args.out / "chat_template.jinja").write_text(template.read_text(encoding="utf-8"), encoding="utf-8")
+    (args.out / "chat_template.jinja").write_text(template(), encoding="utf-8")
     settings = json.dumps(processor_settings(args.min_pixels, args.max_pixels), indent=2)
     (args.out / "processor_config.json").write_text(settings + "\n", encoding="utf-8")
     num_parameters = sum(parameter.numel() for parameter in model.parameters())
     print(f"{args.out}: {num_parameters / 1e6:.1f} M parameters, {len(tokenizer)} tokens, up to {args.max_pixels} pixels per image")
+
+
+def template() -> str:
+    """Qwen2.5-VL's chat template."""
+    return (Path(trl.__file__).parent / "chat_templates" / "qwen2_5_vl.jinja").read_text(encoding="utf-8")
 
 
 def make_tokenizer(num_entries: int) -> PreTrainedTokenizerFast:

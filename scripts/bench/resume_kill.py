@@ -1,7 +1,8 @@
-"""Kill -9 at random moments, resume, compare: `python scripts/bench/resume_kill.py [--kills 10] [--seed 0]`.
+"""Kill -9 at random moments, resume, compare: `python scripts/bench/resume_kill.py [--kills 10] [--seed 0] [--kinds ppo pools]`.
 
-For SFT and GRPO each: one run to its end, then as many runs killed at a random moment and resumed. Half of the kills wait for a
-checkpoint to be in the middle of its writing. Passes when every resumed run ends with the same bytes of weights.
+For SFT, GRPO, PPO and GRPO with all of signal (pools, dynamic sampling, replay) each: one run to its end, then as many runs killed at a
+random moment and resumed. Half of the kills wait for a checkpoint to be in the middle of its writing. Passes when every resumed run ends
+with the same bytes of weights.
 """
 
 from __future__ import annotations
@@ -20,6 +21,19 @@ import launch
 
 POLL_SECONDS = 0.001
 STEPS = 12
+_RL = launch.rl_recipe(max_steps=STEPS, prompts_per_step=2, save_steps=2, num_examples=10)
+_SIGNAL = {"prompt_pools": True, "dynamic_sampling": True, "max_sampling_rounds": 2, "replay_size": 8}
+_HALF_HOPELESS = [
+    {"task": "card_sums", "num_examples": 10},
+    {"task": "card_sums", "num_examples": 10, "options": {"rule": "red_minus"}, "seed": 1},
+]
+KINDS: dict[str, tuple[str, launch.Recipe]] = {
+    "sft": ("sft", launch.sft_recipe(max_steps=STEPS, examples_per_step=8, save_steps=2, num_examples=40)),
+    "rl": ("rl", _RL),
+    "ppo": ("rl", _RL | {"algorithm": {"kind": "ppo", "num_generations": 8}}),
+    "pools": ("rl", _RL | {"data": {"train": _HALF_HOPELESS}, "signal": _SIGNAL}),
+}
+"""The command and the recipe of each kind of run."""
 
 
 def main() -> int:
@@ -27,27 +41,25 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--kinds", nargs="+", default=["sft", "rl"], choices=["sft", "rl"])
+    parser.add_argument("--kinds", nargs="+", default=list(KINDS), choices=list(KINDS))
     args = parser.parse_args()
-    recipes = {
-        "sft": launch.sft_recipe(max_steps=STEPS, examples_per_step=8, save_steps=2, num_examples=40),
-        "rl": launch.rl_recipe(max_steps=STEPS, prompts_per_step=2, save_steps=2, num_examples=10),
-    }
     random_source = random.Random(args.seed)
     num_same = num_all = 0
     with tempfile.TemporaryDirectory(prefix="vlmpost-kill-") as folder:
         for kind in args.kinds:
-            recipe = launch.write_recipe(recipes[kind], Path(folder) / f"{kind}.yaml")
+            command, recipe = KINDS[kind][0], launch.write_recipe(KINDS[kind][1], Path(folder) / f"{kind}.yaml")
             straight = Path(folder) / f"{kind}-straight"
             start = time.monotonic()
-            launch.run(kind, recipe, straight)
+            launch.run(command, recipe, straight)
             weights = launch.final_weights(straight)
-            stamps = [float(str(row["time"])) for row in launch.metrics(straight)]
-            step_seconds = (stamps[-1] - stamps[0]) / (STEPS - 1)
+            rows = launch.metrics(straight)
+            step_seconds = (float(str(rows[-1]["time"])) - float(str(rows[0]["time"]))) / (STEPS - 1)
             print(f"{kind}: {STEPS} steps without a break in {time.monotonic() - start:.0f} s, {step_seconds:.2f} s a step", flush=True)
+            if kind == "pools":
+                print(f"pools: {used_signal(rows)}", flush=True)
             for number in range(args.kills):
                 said, same = kill_and_resume(
-                    kind,
+                    command,
                     recipe,
                     Path(folder) / f"{kind}-{number}",
                     weights,
@@ -61,21 +73,28 @@ def main() -> int:
     return int(num_same != num_all)
 
 
+def used_signal(rows: list[dict[str, object]]) -> str:
+    """How much of signal a run needed, so that a resume has something to lose."""
+    num_refilled = sum(row["sampling_rounds"] != 1 for row in rows)
+    num_replayed = sum(float(str(row["replayed_groups"])) for row in rows)
+    return f"{num_refilled} of {len(rows)} batches were refilled, {num_replayed:.0f} groups were replayed"
+
+
 def kill_and_resume(
-    kind: str, recipe: Path, run_dir: Path, weights: dict[str, bytes], *, step_seconds: float, writing: bool, source: random.Random
+    command: str, recipe: Path, run_dir: Path, weights: dict[str, bytes], *, step_seconds: float, writing: bool, source: random.Random
 ) -> tuple[str, bool]:
     """Where the kill fell, and whether the resumed run ended with `weights`."""
-    while not _killed(kind, recipe, run_dir, step_seconds=step_seconds, writing=writing, source=source):
+    while not _killed(command, recipe, run_dir, step_seconds=step_seconds, writing=writing, source=source):
         shutil.rmtree(run_dir)  # it had ended by itself
     said = where(run_dir)
-    launch.run(kind, recipe, run_dir, "--resume")
+    launch.run(command, recipe, run_dir, "--resume")
     same = launch.final_weights(run_dir) == weights
     shutil.rmtree(run_dir)
     return said, same
 
 
-def _killed(kind: str, recipe: Path, run_dir: Path, *, step_seconds: float, writing: bool, source: random.Random) -> bool:
-    process = launch.start(kind, recipe, run_dir)
+def _killed(command: str, recipe: Path, run_dir: Path, *, step_seconds: float, writing: bool, source: random.Random) -> bool:
+    process = launch.start(command, recipe, run_dir)
     if writing:
         wait_for_writing(run_dir / "checkpoints", process, which=source.randint(1, STEPS // 2))
         time.sleep(source.uniform(0, 0.05))

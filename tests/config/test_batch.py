@@ -68,9 +68,19 @@ def test_the_lines_state_the_products() -> None:
     ]
 
 
+def test_one_completion_for_each_prompt_is_rl_and_not_sft() -> None:
+    algorithm = AlgorithmConfig(kind="ppo", num_generations=1, num_iterations=2)
+    plan = plan_rl(RlTrainingConfig(prompts_per_step=8, num_mini_batches=2), algorithm, world_size=1)
+    assert (plan.kind, plan.generation_batch_size, plan.steps_per_generation) == ("rl", 8, 2)
+    # 20 prompts make 2 batches of 8 (4 prompts are left out) of 2 mini-batches, 2 times each; SFT would keep the rest as a third batch.
+    assert plan.num_steps(num_examples=20, num_train_epochs=1.0, max_steps=None) == 8
+    assert plan.lines()[0] == "completions sampled together  8 = 8 prompts x 1 completion"
+    assert plan_sft(SftTrainingConfig(examples_per_step=8), world_size=1).kind == "sft"
+
+
 @given(
     prompts=st.integers(1, 40),
-    generations=st.integers(2, 20),
+    generations=st.integers(1, 20),
     parts=st.integers(1, 6),
     world=st.integers(1, 8),
     micro=st.none() | st.integers(1, 70),

@@ -111,7 +111,7 @@ algorithm: {loss_type: gapo}
         ("training: 5", "training: expected a mapping of keys, got 5."),
         ("training:", "training: expected a mapping of keys, got nothing (null)."),
         ("generation: {top_p: 1.5}", "generation.top_p: expected number > 0 and <= 1, got 1.5."),
-        ("algorithm: {num_generations: 1}", "algorithm.num_generations: expected whole number >= 2, got 1."),
+        ("algorithm: {num_generations: 0}", "algorithm.num_generations: expected whole number >= 1, got 0."),
         ("algorithm: {scale_rewards: null}", "algorithm.scale_rewards: expected group | batch | none, got nothing (null)."),
         ("model2: {path: 5}", "model2: unknown key; did you mean model?"),
         ("checkpoints: {save_steps: [1]}", "checkpoints.save_steps: expected whole number > 0, got a list."),

@@ -9,12 +9,12 @@ from vlmpost.config.schema import PPO_KEYS, AlgorithmConfig
 
 GIVEN = {
     "cliprange_value": 0.1,
-    "gamma": 0.9,
-    "kl_in": "reward",
+    "critic": "separate",
     "lam": 0.5,
     "num_value_warmup_steps": 3,
     "turn_gamma": 0.9,
     "turn_lam": 0.9,
+    "value_at": "reply",
     "value_head": "mlp",
     "value_head_sizes": [8],
     "value_learning_rate": 0.1,

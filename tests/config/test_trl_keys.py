@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from vlmpost.config.hints import trl_fields, trl_key
-from vlmpost.config.trl_keys import OWNED, RL_FIELDS, SFT_FIELDS, SHARED_FIELDS
+from vlmpost.config.trl_keys import OWNED, OWNED_IN_RL, RL_FIELDS, SFT_FIELDS, SHARED_FIELDS
 
 
 @pytest.mark.train  # imports TRL, which takes seconds
@@ -35,6 +35,13 @@ def test_our_own_keys_are_refused_and_others_pass() -> None:
     assert trl_key("sft", "loss_type") is None
     assert trl_key("rl", "vllm_mode") is None
     assert trl_key("sft", "vllm_mode") is not None
+
+
+def test_what_only_sft_has_a_use_for_is_refused_in_rl() -> None:
+    assert set(OWNED_IN_RL) == {"pad_to_multiple_of", "use_liger_kernel"}
+    for name in OWNED_IN_RL:
+        assert str(trl_key("rl", name)).startswith("has no effect in RL; ")
+        assert trl_key("sft", name) is None
 
 
 def test_every_argument_that_training_sets_is_refused_in_the_recipe() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from vlmpost import tasks
 from vlmpost.evaluation.players import Ask
-from vlmpost.models.generation import Completion
+from vlmpost.models.completion import Completion
 from vlmpost.tasks import Task
 
 DOORS = f"{Path(__file__).parent / 'doors.py'}:Doors"

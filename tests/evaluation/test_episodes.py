@@ -16,7 +16,7 @@ from vlmpost.evaluation.episodes import Played, Seat, play, row_of
 from vlmpost.evaluation.players import Ask, check_context
 from vlmpost.evaluation.results import Records
 from vlmpost.evaluation.runner import evaluate, opener, played_tasks
-from vlmpost.models.generation import Completion
+from vlmpost.models.completion import Completion
 from vlmpost.models.sampling import row_seed
 from vlmpost.records import Example, Message
 from vlmpost.tasks import Task

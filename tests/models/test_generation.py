@@ -11,9 +11,12 @@ from PIL import Image
 
 from vlmpost.config.schema import GenerationConfig, ModelConfig
 from vlmpost.errors import DataError
+from vlmpost.models import generation
+from vlmpost.models.completion import suppressed_token_ids
 from vlmpost.models.families import FAMILIES
-from vlmpost.models.generation import encode, generate, suppressed_token_ids
+from vlmpost.models.generation import encode, generate
 from vlmpost.models.loader import LoadedModel, load
+from vlmpost.models.prompts import EncodedPrompt
 
 TinyModel = Callable[[str], Path]
 Batch = tuple[list[list[dict[str, object]]], list[list[Image.Image]]]
@@ -122,6 +125,25 @@ def test_the_folders_generation_config_does_not_seep_in(qwen: LoadedModel, batch
     assert run() == before
 
 
+def test_a_prompt_that_is_asked_twice_is_encoded_and_read_once(qwen: LoadedModel, batch: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
+    prompts, images = batch
+    asked = [prompts[0], [dict(message) for message in prompts[0]], prompts[0], prompts[1]]
+    shown = [images[0], images[0], [images[0][0].copy()], images[1]]
+    seen: list[list[int]] = []
+    encode_prompts = generation.encode_prompts
+
+    def counted(processor: object, prompts: object, images: list[list[Image.Image]]) -> list[EncodedPrompt]:
+        seen.append([id(own[0]) for own in images])
+        return encode_prompts(processor, prompts, images)
+
+    monkeypatch.setattr(generation, "encode_prompts", counted)
+    config = GenerationConfig(max_completion_length=6)
+    shared = generate(qwen.model, qwen.processor, asked, shown, config=config, seeds=[1, 1, 1, 2])
+    assert seen == [[id(images[0][0]), id(shown[2][0]), id(images[1][0])]]  # equal pictures that are other objects are not compared
+    assert shared[0] == shared[1] == shared[2]
+    assert shared[0].num_prompt_tokens == len(encode(qwen.processor, prompts[:1], images[:1])["input_ids"][0])
+
+
 def test_batch_seeding_uses_torchs_generator(qwen: LoadedModel, batch: Batch) -> None:
     config = GenerationConfig(max_completion_length=8, seeding="batch")
 
@@ -149,7 +171,7 @@ def test_an_adapted_model_generates(tiny_model: TinyModel, batch: Batch) -> None
 
 def test_a_count_of_images_that_differs_from_the_slots_is_refused(qwen: LoadedModel, batch: Batch) -> None:
     prompts, images = batch
-    with pytest.raises(DataError, match="Prompt 1 of the batch has 2 image slots and 1 images"):
+    with pytest.raises(DataError, match="Prompt 1 of 3 has 2 image slots and 1 images"):
         encode(qwen.processor, prompts, [images[0], images[1][:1], []])
 
 

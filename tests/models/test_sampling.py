@@ -13,7 +13,19 @@ from transformers import MinPLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
 from vlmpost.config.schema import GenerationConfig
 from vlmpost.errors import ModelError
-from vlmpost.models.sampling import SeededSampler, draw, penalize, row_seed, seeded_processors, uniforms, warp
+from vlmpost.models.sampling import (
+    NOT_FINITE,
+    SeededSampler,
+    TokenSampler,
+    check_finite,
+    draw,
+    penalize,
+    row_seed,
+    seeded_processors,
+    streams,
+    uniforms,
+    warp,
+)
 
 PINNED_SEED = 2544926869209934818
 PINNED_STREAM = [0.011546754286331562, 0.24154919656271812, 0.11142585551493822]
@@ -75,10 +87,39 @@ def test_the_drawn_token_holds_the_uniform_in_its_interval(weights: list[float],
     assert below / total - 1e-6 <= uniform <= (below + weights[token]) / total + 1e-6
 
 
-def test_logits_that_are_not_finite_are_an_error() -> None:
-    for bad in (math.nan, math.inf):
-        with pytest.raises(ModelError, match="not finite"):
-            draw(torch.tensor([[0.0, bad]]), torch.zeros(1, dtype=torch.float64))
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+@pytest.mark.parametrize("greedy", [True, False])
+def test_logits_that_are_not_finite_are_an_error(bad: float, greedy: bool) -> None:
+    logits = torch.tensor([[0.0, bad], [0.0, -math.inf]])
+    tokens, _ = TokenSampler(GenerationConfig(), device="cpu", greedy=greedy)(logits, uniforms_B=torch.zeros(2, dtype=torch.float64))
+    assert tokens.tolist() == [NOT_FINITE, 0]
+    with pytest.raises(ModelError, match="not finite"):
+        sampler(GenerationConfig(), [1, 2], greedy=greedy)(torch.zeros(2, 1, dtype=torch.long), logits)
+
+
+def test_finite_tokens_pass() -> None:
+    check_finite([0, 5])
+
+
+def test_rows_at_different_steps_draw_the_numbers_of_their_own_step() -> None:
+    # PROBS sums up to 0.5, 0.75, 0.875, 1; seed 0 begins 0.0115, 0.2415, 0.1114: token 0 each time. The other row's number is 0.8.
+    draws = torch.stack([streams([0], 3, device="cpu")[0, 2], torch.tensor(0.8, dtype=torch.float64)])
+    tokens, logps = TokenSampler(GenerationConfig(), device="cpu", keep_logps=True)(PROBS.log().expand(2, 4), uniforms_B=draws)
+    assert tokens.tolist() == [0, 2]
+    assert logps is not None
+    assert logps.tolist() == pytest.approx([math.log(0.5), math.log(0.125)])
+
+
+def test_batch_seeding_takes_the_numbers_of_torchs_generator_and_greedy_takes_none() -> None:
+    ids, logits = torch.zeros(64, 1, dtype=torch.long), PROBS.log().expand(64, 4)
+    torch.manual_seed(3)
+    numbers = torch.rand(64, dtype=torch.float64)
+    torch.manual_seed(3)
+    tokens = chosen(sampler(GenerationConfig(seeding="batch"), [0] * 64)(ids, logits))
+    assert tokens == [sum(bound <= number for bound in (0.5, 0.75, 0.875)) for number in numbers.tolist()]
+    state = torch.get_rng_state()
+    sampler(GenerationConfig(seeding="batch"), [0] * 64, greedy=True)(ids, logits)
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_the_warps_by_hand() -> None:

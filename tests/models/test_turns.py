@@ -11,8 +11,9 @@ from PIL import Image
 
 from vlmpost.config.schema import GenerationConfig, ModelConfig
 from vlmpost.models.families import FAMILIES
-from vlmpost.models.generation import encode, generate, grown
+from vlmpost.models.generation import generate
 from vlmpost.models.loader import LoadedModel, load, load_processor
+from vlmpost.models.prompts import collate, encode_prompts, grown
 from vlmpost.models.turns import TurnRenderer
 
 TinyModel = Callable[[str], Path]
@@ -60,16 +61,15 @@ def test_control_tokens_in_feedback_stay_text(tiny_model: TinyModel) -> None:
 @pytest.mark.parametrize("name", sorted(FAMILIES))
 def test_rows_grown_by_different_lengths_have_the_logits_of_each_alone(name: str, tiny_model: TinyModel, batch: Batch) -> None:
     loaded = load(ModelConfig(path=str(tiny_model(name)), device="cpu"), purpose="eval")
-    prompts, images = batch
     words = loaded.processor.tokenizer("red circles there", add_special_tokens=False).input_ids
     histories = [words[:3], [], words[3:4]]
     pad = loaded.processor.tokenizer.pad_token_id
+    rows = [grown(prompt, history) for prompt, history in zip(encode_prompts(loaded.processor, *batch), histories, strict=True)]
     with torch.no_grad():
-        together = loaded.model(**grown(encode(loaded.processor, prompts, images), histories, pad_token_id=pad)).logits
-        for row in range(3):
-            alone = grown(encode(loaded.processor, [prompts[row]], [images[row]]), [histories[row]], pad_token_id=pad)
-            logits = loaded.model(**alone).logits[0]
-            torch.testing.assert_close(together[row, -len(logits) :], logits, atol=1e-4, rtol=0)
+        together = loaded.model(**collate(rows, pad_token_id=pad)).logits
+        for place, row in enumerate(rows):
+            logits = loaded.model(**collate([row], pad_token_id=pad)).logits[0]
+            torch.testing.assert_close(together[place, -len(logits) :], logits, atol=1e-4, rtol=0)
 
 
 def test_a_completion_after_a_history_is_that_of_the_same_tokens_as_prompt(tiny_model: TinyModel, batch: Batch) -> None:

@@ -1,6 +1,6 @@
 """`drive.py` under FSDP2 on CPU processes: accelerate shards on GPUs only, so its state is told that these processes do too.
 
-`--unpatched` leaves out vlmpost's patch of accelerate, to see that the test can fail.
+To see that tests can fail, `--unpatched` leaves out vlmpost's patch of accelerate, and `--unguarded` its refusal of mixed rows.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ def shard_on_cpu() -> None:
 
     def patched(self, *args, fsdp_plugin=None, **kwargs):
         original(self, *args, fsdp_plugin=fsdp_plugin, **kwargs)
-        if fsdp_plugin is not None and self.distributed_type == DistributedType.MULTI_CPU:
-            self.distributed_type, self.fsdp_plugin = DistributedType.FSDP, fsdp_plugin
+        if fsdp_plugin is not None:
+            self.fsdp_plugin = fsdp_plugin
+        if vars(self).get("fsdp_plugin") and self.distributed_type == DistributedType.MULTI_CPU:  # also where the state is only looked up
+            self.distributed_type = DistributedType.FSDP
 
     state.AcceleratorState.__init__ = patched
 
@@ -36,10 +38,12 @@ def main(*arguments: str) -> int:
         "FSDP_STATE_DICT_TYPE": "SHARDED_STATE_DICT",
     }
     shard_on_cpu()
-    if "--unpatched" in arguments:
-        from vlmpost.training import seams
+    from vlmpost.training import seams
 
+    if "--unpatched" in arguments:
         seams.patch_fsdp2_final_norm = lambda: None
+    if "--unguarded" in arguments:
+        seams.guard_sharding = lambda model, **facts: seams.patch_fsdp2_final_norm()
     spec = importlib.util.spec_from_file_location("drive", Path(__file__).with_name("drive.py"))
     drive = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(drive)

@@ -129,3 +129,54 @@ def test_equal_advantages_whiten_to_zero_not_to_infinity():
 
 def test_nothing_under_the_mask_has_mean_and_variance_zero():
     assert adv.mean_and_variance(adv.moments(torch.ones(1, 3), ~ALL3)) == (0.0, 0.0)
+
+
+def test_advantages_that_differ_by_rounding_alone_whiten_to_zero():
+    # Values near 1000, each return 0.3 above its value: float32 keeps steps of 6e-5 there, so the advantages are 0.3 give or take 3e-5.
+    values = 1000 + torch.linspace(-100, 100, 1001).unsqueeze(0)
+    returns = (values.double() + 0.3).float()
+    numbers, mask = returns - values, torch.ones_like(values, dtype=torch.bool)
+    mean, variance = adv.mean_and_variance(adv.moments(numbers, mask))
+    assert 1e-6 < variance**0.5 < 1e-4, "there is rounding to be seen"
+    size = adv.size_of(*adv.mean_and_variance(adv.moments(returns, mask)))
+    assert size == pytest.approx(1002.0, abs=0.1)  # mean 1000.3, variance 100 ^ 2 / 3: 1001.96
+    assert adv.whitened(numbers, mask, mean=mean, variance=variance).abs().max() > 0.1, "what the floor alone makes of it"
+    assert not adv.whitened(numbers, mask, mean=mean, variance=variance, magnitude=size).any()
+
+
+def test_small_advantages_that_do_differ_are_whitened_as_any_others():
+    # 1e-3 and 3e-3 of returns around 1: mean 2e-3, deviation 1e-3
+    numbers, mask = torch.tensor([[1e-3, 3e-3]]), torch.ones(1, 2, dtype=torch.bool)
+    found = adv.whitened(numbers, mask, mean=2e-3, variance=1e-6, magnitude=1.0)
+    assert found[0].tolist() == pytest.approx([-1.0, 1.0])
+
+
+def test_below_the_floor_the_variance_counts_as_the_floor():
+    # deviation 1e-5, floor 1e-4: 1e-5 / 1e-4
+    numbers, mask = torch.tensor([[-1e-5, 1e-5]]), torch.ones(1, 2, dtype=torch.bool)
+    assert adv.whitened(numbers, mask, mean=0.0, variance=1e-10)[0].tolist() == pytest.approx([-0.1, 0.1])
+
+
+def test_returns_of_types_are_discounted_each_by_its_own_and_step_over_the_environment():
+    # a | x | b c: type 1 earns 1 at c, discount 0.9: 0.81, 0.9, 1;  type 2 earns -2 at b, discount 0.5: -1, -2, 0;  7s are not seen
+    sampled = torch.tensor([[True, False, True, True], [False, False, False, False]])
+    rewards = torch.tensor([[[0.0, 7.0, 0.0, 1.0], [0.0, 7.0, -2.0, 0.0]], [[7.0] * 4, [7.0] * 4]])
+    one = torch.ones(2, 4)
+    found = adv.discounted_returns(rewards, sampled, gammas_MBC=[0.9 * one, 0.5 * one])
+    assert found[0].tolist() == pytest.approx([-0.19, 0.0, -1.1, 1.0])
+    assert found[1].tolist() == [0.0] * 4
+
+
+def test_each_token_knows_where_its_reply_began():
+    # a b | x | c | d; the second row is empty, the third starts late
+    sampled = torch.tensor([[True, True, False, True, True], [False] * 5, [False, True, True, False, False]])
+    ends = torch.tensor([[False, True, False, True, True], [False] * 5, [False, False, True, False, False]])
+    found = adv.reply_starts(ends, sampled)
+    assert found[0, sampled[0]].tolist() == [0, 0, 3, 4]
+    assert found[2, sampled[2]].tolist() == [1, 1]
+    assert found.min() >= 0 and found.max() < 5
+
+
+def test_numbers_are_summed_at_the_places_named():
+    found = adv.gathered_at(torch.tensor([[[1.0, 2.0, 4.0], [0.5, 0.0, 0.0]]]), torch.tensor([[0, 0, 2]]))
+    assert found.tolist() == [[[3.0, 0.0, 4.0], [0.5, 0.0, 0.0]]]

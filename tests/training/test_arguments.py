@@ -75,8 +75,8 @@ def test_what_trl_refuses_is_said_in_one_sentence(sft_recipe, tmp_path):
         _sft(sft_recipe("nano", trl={"no_such_key": 1}), tmp_path)
 
 
-def test_vllm_is_refused_while_it_corrupts_prompts_with_images(rl_recipe, tmp_path):
-    with pytest.raises(ConfigError, match=r"trl#6294"):
+def test_vllm_that_is_not_installed_is_named(rl_recipe, tmp_path):
+    with pytest.raises(MissingError, match=r"trl\.use_vllm: vLLM is not installed.*vlmpost\[vllm\]"):
         _rl(rl_recipe("nano", trl={"use_vllm": True}), tmp_path)
 
 

@@ -17,6 +17,10 @@ HEALTHY = {
     "length_tokens": 40.0,
     "entropy": 0.8,
     "image_token_share": 0.0,
+    "sampler_gap_nats": 0.04,
+    "explained_variance": 0.3,
+    "useful_groups": 10.0,
+    "replayed_groups": 2.0,
 }
 
 
@@ -46,6 +50,9 @@ def test_a_healthy_run_has_no_finding():
         ({"parse_failure_share": 0.9}, "parse failures", False, 13),  # (2 * 0.05 + 3 * 0.9) / 5 = 0.56
         ({"length_tokens": 4.0}, "length collapse", False, 15),
         ({"entropy": 0.001}, "entropy collapse", False, 15),
+        ({"sampler_gap_nats": 0.7}, "sampler gap", True, 12),  # (3 * 0.04 + 2 * 0.7) / 5 = 0.304
+        ({"explained_variance": -0.2}, "useless critic", False, 30),
+        ({"useful_groups": 2.0, "replayed_groups": 10.0}, "stale signal", False, 13),  # means of 5.2 and 6.8: 6.8 / 12
     ],
 )
 def test_each_seeded_fault_is_found_once_with_evidence_and_remedy(faults, name, fatal, step):
@@ -92,3 +99,28 @@ def test_a_finding_is_said_again_after_it_was_gone():
 def test_a_resumed_doctor_does_not_repeat_what_was_said_before():
     rows = [{"step": step, "truncated_share": 1.0} for step in range(1, 8)]
     assert Doctor(rows).examine({"step": 8, "truncated_share": 1.0}) == []
+
+
+def test_the_remedy_for_truncation_names_the_length_that_was_estimated():
+    row = {"truncated_share": 0.6, "proposed_completion_length": 393.0}
+    assert "max_completion_length to about 393, or set" in doctor.truncation([row] * 5).remedy
+    row = {"truncated_share": 0.6, "completion_length_above": 128.0}
+    assert "max_completion_length above 128 (" in doctor.truncation([row] * 5).remedy
+    assert "max_completion_length, or set" in doctor.truncation([{"truncated_share": 0.6}] * 5).remedy
+
+
+def test_the_remedy_for_flat_groups_names_the_signal_keys():
+    remedy = doctor.flat_groups([{"flat_group_share": 0.95}] * 5).remedy
+    assert "signal.dynamic_sampling" in remedy and "signal.prompt_pools" in remedy
+
+
+def test_a_critic_that_was_once_of_use_is_not_called_useless():
+    bad, good = {"explained_variance": -1.0}, {"explained_variance": 0.01}
+    assert doctor.useless_critic([*[bad] * 10, good, *[bad] * 19]) is None
+    assert doctor.useless_critic([bad] * 19) is None
+    assert doctor.useless_critic([good, *[bad] * 20]) is not None
+
+
+def test_a_batch_without_replay_is_not_stale():
+    assert doctor.stale_signal([{"replayed_groups": 0.0, "useful_groups": 0.0}] * 5) is None
+    assert doctor.stale_signal([{"replayed_groups": 3.0}] * 5) is None

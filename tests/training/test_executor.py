@@ -207,7 +207,8 @@ def test_a_signal_finishes_the_cycle_saves_and_exits_130(tiny_model, rl_recipe, 
 @pytest.mark.parametrize("kind", ["sft", "rl"])
 def test_a_loss_that_is_not_finite_stops_before_the_weights_change(kind, tiny_model, sft_recipe, rl_recipe, new_run, tmp_path, monkeypatch):
     recipe, start = {"sft": (sft_recipe, run_sft), "rl": (rl_recipe, run_rl)}[kind]
-    original = exact.ExactTrainer.compute_loss
+    trainer = {"sft": exact.ExactTrainer, "rl": PolicyTrainer}[kind]
+    original = trainer.compute_loss
     seen = {}
 
     def poisoned(self, model, inputs, *args, **kwargs):
@@ -218,7 +219,7 @@ def test_a_loss_that_is_not_finite_stops_before_the_weights_change(kind, tiny_mo
         seen["trainer"] = self
         return loss * float("nan")
 
-    monkeypatch.setattr(exact.ExactTrainer, "compute_loss", poisoned)
+    monkeypatch.setattr(trainer, "compute_loss", poisoned)
     config = recipe(tiny_model("qwen2_5_vl"))
     run = new_run(tmp_path / "run", config)
     with pytest.raises(TrainingStopped, match=r"step 4: the loss is nan.*step_000002 is intact") as stopped:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-import torch
 
 from vlmpost import jsonl
 from vlmpost.config.schema import ModelConfig
@@ -32,53 +31,57 @@ pytestmark = pytest.mark.train
 def seen(monkeypatch):
     """What was asked of the sampler, what it gave, and what the loss was computed on."""
     found = {"asked": [], "trained": []}
-    reply, compute_loss = PolicyTrainer._reply, PolicyTrainer.compute_loss
+    sample, compute_loss = PolicyTrainer._sample, PolicyTrainer.compute_loss
 
-    def note_reply(self, places, turn, prompt_ids, *args, **kwargs):
-        completion_ids, logps = reply(self, places, turn, prompt_ids, *args, **kwargs)
-        found["asked"].append((turn, list(places), [list(ids) for ids in prompt_ids], completion_ids))
-        return completion_ids, logps
+    def note_sample(self, requests):
+        completions = sample(self, requests)
+        found["asked"].append((list(requests), completions))
+        return completions
 
     def note_loss(self, model, inputs, *args, **kwargs):
-        found["trained"].append({key: value.clone() for key, value in inputs.items() if isinstance(value, torch.Tensor)})
+        found["trained"].append(inputs.experience)
         return compute_loss(self, model, inputs, *args, **kwargs)
 
-    monkeypatch.setattr(PolicyTrainer, "_reply", note_reply)
+    monkeypatch.setattr(PolicyTrainer, "_sample", note_sample)
     monkeypatch.setattr(PolicyTrainer, "compute_loss", note_loss)
     return found
 
 
-def _trained_rows(inputs_list):
-    """(ids the model reads, which of them carry loss) of every row, padding removed."""
+def _trained_rows(experiences):
+    """(ids the model reads, which of them carry loss) of every row."""
     rows = []
-    for inputs in inputs_list:
-        for row in range(len(inputs["prompt_ids"])):
-            prompt = inputs["prompt_ids"][row][inputs["prompt_mask"][row].bool()].tolist()
-            real = inputs["completion_mask"][row].bool()
-            own = [0] * len(prompt) + inputs["tool_mask"][row][real].tolist()
-            rows.append((prompt + inputs["completion_ids"][row][real].tolist(), own))
+    for experience in experiences:
+        for owner, completion, sampled in zip(experience.owners, experience.completions, experience.tensors["sampled"], strict=True):
+            prompt = list(experience.prompts[owner].token_ids)
+            rows.append((prompt + list(completion), [0] * len(prompt) + sampled[: len(completion)].int().tolist()))
     return rows
+
+
+def _chats(asked):
+    """(ids the model read and wrote, the ids it wrote) of every chat, put together reply by reply."""
+    chats = []
+    for requests, completions in asked:
+        before, chats = chats, []
+        for request, completion in zip(requests, completions, strict=True):
+            asked_ids = [*request.prompt.token_ids, *request.history]
+            earlier = next((chat for chat in before if asked_ids[: len(chat[0])] == chat[0]), ([], []))
+            assert earlier[0] or not request.history, "a later turn must go on from the very tokens of the earlier ones"
+            before = [chat for chat in before if chat is not earlier]
+            chats.append(([*asked_ids, *completion.token_ids], [*earlier[1], *completion.token_ids]))
+        chats += before
+    return chats
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_trained_tokens_are_the_sampled_tokens_over_all_turns_images_included(family, tiny_model, rl_recipe, new_run, tmp_path, seen):
     config = rl_recipe(tiny_model(family), **EPISODES)
     run_rl(config, new_run(tmp_path / "run", config))
-    sampled: dict[int, list[int]] = {}
-    read: dict[int, list[int]] = {}
-    for _, places, prompts, replies in seen["asked"]:
-        for place, prompt, reply in zip(places, prompts, replies, strict=True):
-            sampled.setdefault(place, []).extend(reply)
-            if place in read:
-                assert prompt[: len(read[place])] == read[place], "a later turn must go on from the very tokens of the earlier ones"
-            read[place] = [*prompt, *reply]
-    assert sorted({turn for turn, *_ in seen["asked"]}) == [0, 1, 2]
+    assert len(seen["asked"]) == 3 and len(seen["asked"][0][0]) == 4
+    chats = _chats(seen["asked"])
     trained = _trained_rows(seen["trained"])
-    assert sorted(ids for ids, _ in trained) == sorted(read.values())
-    by_ids = {tuple(ids): own for ids, own in trained}
-    for place, ids in read.items():
-        carrying = [token for token, own in zip(ids, by_ids[tuple(ids)], strict=True) if own]
-        assert carrying == sampled[place]
+    assert sorted(ids for ids, _ in trained) == sorted(read for read, _ in chats)
+    carrying = sorted((ids, [token for token, own in zip(ids, mask, strict=True) if own]) for ids, mask in trained)
+    assert carrying == sorted(chats)
 
 
 def test_evaluation_gives_the_replies_of_training_from_the_same_history_and_seed(
@@ -90,21 +93,19 @@ def test_evaluation_gives_the_replies_of_training_from_the_same_history_and_seed
     monkeypatch.setattr(PolicyTrainer, "__init__", lambda self, **kwargs: trainers.append(self) or made(self, **kwargs))
     run_rl(config, new_run(tmp_path / "run", config))
     loaded = load(ModelConfig(path=str(tiny_model("qwen2_5_vl")), device="cpu"), purpose="eval")
-    (_, _, first_prompts, first), (turn, places, prompts, replies), *_ = seen["asked"]
-    rows = [trainers[0]._rows[place]["example"] for place in places]
-    histories = [prompt[len(first_prompts[place]) :] for place, prompt in zip(places, prompts, strict=True)]
+    _, (requests, replies), *_ = seen["asked"]
+    rows = [row.example for row in trainers[0].last_batch.rollouts]
     completions = generate(
         loaded.model,
         loaded.processor,
         [to_messages(example, instruction=None) for example in rows],
         [[open_image(ref) for ref in example.images] for example in rows],
         config=config.generation,
-        seeds=[row_seed(config.training.seed, "0/turn1", example.id, place % 2) for example, place in zip(rows, places, strict=True)],
-        histories=histories,
+        seeds=[row_seed(config.training.seed, "0/turn1", example.id, place % 2) for place, example in enumerate(rows)],
+        histories=[request.history for request in requests],
     )
-    assert turn == 1
-    assert [list(completion.token_ids) for completion in completions] == replies
-    assert first
+    assert all(request.history for request in requests)
+    assert [completion.token_ids for completion in completions] == [reply.token_ids for reply in replies]
 
 
 def test_a_chat_that_outgrows_the_model_stops_the_run_with_the_example_named(tiny_model, rl_recipe, new_run, tmp_path):

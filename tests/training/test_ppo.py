@@ -14,13 +14,14 @@ import torch
 from safetensors.torch import load_file
 
 from vlmpost import jsonl
+from vlmpost.models.prompts import grown
 from vlmpost.models.value_head import FILE_NAME
 from vlmpost.runs.directory import open_existing
 from vlmpost.runs.resume import open_for_resume
 from vlmpost.training.callbacks import SIDE_KEYS
 from vlmpost.training.critic import Critic
 from vlmpost.training.executor import run_rl
-from vlmpost.training.ppo import PpoTrainer
+from vlmpost.training.policy import PolicyTrainer
 
 pytestmark = pytest.mark.train
 HERE = Path(__file__).parent
@@ -114,38 +115,39 @@ def test_the_policy_stays_as_it_is_while_the_value_head_warms_up(ppo, new_run, t
     assert not _equal(load_file(run.checkpoint_path(8) / "model.safetensors"), cold[0])
 
 
-def _by_hand(model, head, inputs, *, vf_coef):
+def _by_hand(model, head, batch, *, vf_coef):
     """The loss of one optimizer step of TWO_PASSES from plain logits and hidden states, token by token: clips 0.2, no KL in it."""
-    ids = torch.cat([inputs["prompt_ids"], inputs["completion_ids"]], 1)
-    mask = torch.cat([inputs["prompt_mask"], inputs["completion_mask"]], 1)
-    fields = {key: inputs[key] for key in ("pixel_values", "image_grid_thw", "mm_token_type_ids") if key in inputs}
-    out = model(input_ids=ids, attention_mask=mask, output_hidden_states=True, **fields)
-    start = inputs["prompt_ids"].size(1)
-    total, num_tokens = 0.0, float(inputs["num_items_in_batch"]) / 2  # of both mini-batches
-    for row, place in inputs["completion_mask"].nonzero().tolist():
-        logits = out.logits[row, start + place - 1]
-        logp = torch.log_softmax(logits, 0)[ids[row, start + place]]
-        ratio = float(torch.exp(logp - inputs["old_per_token_logps"][row, place]))
-        advantage = float(inputs["advantages"][row, place])
-        policy = -min(ratio * advantage, min(max(ratio, 0.8), 1.2) * advantage)
-        value = float(head(out.hidden_states[-1][row, start + place - 1]))
-        old, target = float(inputs["old_values"][row, place]), float(inputs["returns"][row, place])
-        held = old + min(max(value - old, -0.2), 0.2)
-        total += policy + vf_coef * max((value - target) ** 2, (held - target) ** 2) / 2
-    return total / num_tokens
+    total, known = 0.0, batch.experience.tensors
+    for row, (owner, completion) in enumerate(zip(batch.experience.owners, batch.experience.completions, strict=True)):
+        prompt = batch.experience.prompts[owner]
+        inputs = grown(prompt, completion)
+        fields = dict(inputs.images) | {name: types[None] for name, types in inputs.token_types.items()}
+        out = model(input_ids=torch.tensor([inputs.token_ids]), output_hidden_states=True, **fields)
+        for place, token in enumerate(completion):
+            before = len(prompt.token_ids) + place - 1
+            logp = torch.log_softmax(out.logits[0, before], 0)[token]
+            ratio = float(torch.exp(logp - known["old_logps"][row, place]))
+            advantage = float(known["advantages"][row, place])
+            policy = -min(ratio * advantage, min(max(ratio, 0.8), 1.2) * advantage)
+            value = float(head(out.hidden_states[-1][0, before]))
+            old, target = float(known["old_values"][row, place]), float(known["returns"][row, place])
+            held = old + min(max(value - old, -0.2), 0.2)
+            value_loss = max((value - target) ** 2, (held - target) ** 2) / 2
+            total += policy / batch.totals.num_items + vf_coef * value_loss / batch.num_values
+    return total
 
 
 def test_the_loss_is_the_one_worked_out_token_by_token(ppo, new_run, tmp_path, monkeypatch):
     pairs = []
-    compute = PpoTrainer._compute_loss
+    compute = PolicyTrainer.compute_loss
 
-    def watched(self, model, inputs):
-        loss = compute(self, model, inputs)
+    def watched(self, model, inputs, *args, **kwargs):
+        loss = compute(self, model, inputs, *args, **kwargs)
         with torch.no_grad():
             pairs.append((float(loss), _by_hand(self.model, self.critic.head, inputs, vf_coef=0.5)))
         return loss
 
-    monkeypatch.setattr(PpoTrainer, "_compute_loss", watched)
+    monkeypatch.setattr(PolicyTrainer, "compute_loss", watched)
     config = ppo(algorithm=TWO_PASSES | {"vf_coef": 0.5}, training__per_device_train_batch_size=None, training__max_steps=4)
     run_rl(config, new_run(tmp_path / "run", config))
     ours, by_hand = zip(*pairs, strict=True)

@@ -131,7 +131,7 @@ def _reward_faults(config: SftConfig | RlConfig) -> Iterator[Fault]:
             built = rewards.build(
                 [term], max_completion_length=config.generation.max_completion_length, pixel_budget=config.model.pixel_budget
             )
-            if config.algorithm.kind == "grpo":
+            if config.algorithm.kind == "grpo" and config.algorithm.advantage_estimator != "reinforce_plus_plus":
                 built.check_undiscounted()
             discounts.update(built.discounts)
         except ConfigError as error:

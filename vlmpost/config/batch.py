@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 from vlmpost.config.schema import AlgorithmConfig, RlTrainingConfig, SftTrainingConfig, TrainingConfig
 from vlmpost.errors import ConfigError
@@ -27,6 +28,8 @@ class BatchPlan:
     """Forward passes of one process behind one optimizer step."""
     world_size: int
     """Processes."""
+    kind: Literal["sft", "rl"] = "sft"
+    """Whether the sequences are examples or sampled completions."""
     num_generations: int = 1
     """Completions per prompt; 1 in SFT."""
     num_mini_batches: int = 1
@@ -64,7 +67,7 @@ class BatchPlan:
         """
         if max_steps is not None:
             return max_steps
-        if self.num_generations == 1:
+        if self.kind == "sft":
             return math.ceil(num_train_epochs * math.ceil(num_examples / self.prompts_per_step))
         return math.ceil(num_train_epochs * (num_examples // self.prompts_per_step) * self.num_mini_batches * self.num_iterations)
 
@@ -74,9 +77,10 @@ class BatchPlan:
             f"{self.sequences_per_optimizer_step} = {self.per_device_train_batch_size} in one forward pass"
             f" x {self.gradient_accumulation_steps} accumulated x {self.world_size} process{'es' if self.world_size > 1 else ''}"
         )
-        if self.num_generations == 1:
+        if self.kind == "sft":
             return [f"examples per optimizer step   {cut}"]
-        rollouts = f"{self.generation_batch_size} = {self.prompts_per_step} prompts x {self.num_generations} completions"
+        each = f"{self.num_generations} completion{'s' if self.num_generations > 1 else ''}"
+        rollouts = f"{self.generation_batch_size} = {self.prompts_per_step} prompts x {each}"
         uses = self.num_mini_batches * self.num_iterations
         passes = f", {self.num_iterations} passes" if self.num_iterations > 1 else ""
         return [
@@ -125,6 +129,7 @@ def plan_rl(training: RlTrainingConfig, algorithm: AlgorithmConfig, *, world_siz
         per_device_train_batch_size=micro,
         gradient_accumulation_steps=accumulation,
         world_size=world_size,
+        kind="rl",
         num_generations=algorithm.num_generations,
         num_mini_batches=parts,
         num_iterations=algorithm.num_iterations,

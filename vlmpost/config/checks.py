@@ -6,15 +6,22 @@ from collections.abc import Iterator, Mapping
 
 from pydantic import BaseModel, ValidationError
 
+from vlmpost.config.algorithm_checks import algorithm_faults, signal_faults
 from vlmpost.config.describe import SCHEMAS, Kind
 from vlmpost.config.hints import trl_key
-from vlmpost.config.schema import PPO_KEYS, AlgorithmConfig, DataConfig, ModelConfig, RewardTermConfig, RlTrainingConfig, SourceConfig
+from vlmpost.config.schema import (
+    AlgorithmConfig,
+    DataConfig,
+    ModelConfig,
+    RewardTermConfig,
+    RlTrainingConfig,
+    SignalConfig,
+    SourceConfig,
+)
 from vlmpost.config.yaml_text import Fault, Key
 
 _TASK_SPLITS = ("test", "train", "validation")
 _LORA_KEYS = ("lora_alpha", "lora_dropout", "lora_r", "lora_target_modules")
-_GROUP_KEYS = ("multi_objective_aggregation", "scale_rewards")
-_PPO_LOSSES = ("bnpo", "dapo", "dr_grpo", "grpo")
 _VERIFIERS = ("verifier", "verifier_per_turn")
 _STORED_ONLY = ("allow_outside_root", "columns", "image_root")
 
@@ -27,7 +34,11 @@ def cross_faults(kind: Kind, data: Mapping[str, object]) -> list[Fault]:
         if isinstance(section, ModelConfig):
             result += _model(section)
         elif isinstance(section, AlgorithmConfig):
-            result += [*_algorithm(section), *(_ppo(section) if section.kind == "ppo" else _no_critic(section))]
+            result += algorithm_faults(section, given=_keys(data, "algorithm"))
+        elif isinstance(section, SignalConfig):
+            algorithm = sections["algorithm"]
+            num_generations = algorithm.num_generations if isinstance(algorithm, AlgorithmConfig) else None
+            result += signal_faults(section, given=_keys(data, "signal"), num_generations=num_generations)
         elif isinstance(section, RlTrainingConfig):
             result += _training(section)
         elif isinstance(section, DataConfig) and kind == "rl" and section.max_length is not None:
@@ -55,6 +66,12 @@ def _alone(schema: object, value: object) -> BaseModel | None:
         return None
 
 
+def _keys(data: Mapping[str, object], section: str) -> frozenset[str]:
+    """The keys that a recipe gives in a section; a preset's are not among them."""
+    given = data.get(section, {})
+    return frozenset(map(str, given)) if isinstance(given, Mapping) else frozenset()
+
+
 def _model(model: ModelConfig) -> Iterator[Fault]:
     if model.load_in_4bit and not model.use_peft:
         yield Fault(("model", "load_in_4bit"), "4-bit weights cannot be trained themselves; add use_peft: true, or leave it out.")
@@ -67,43 +84,6 @@ def _model(model: ModelConfig) -> Iterator[Fault]:
     low, high = model.image_min_pixels, model.image_max_pixels
     if low is not None and high is not None and low > high:
         yield Fault(("model", "image_min_pixels"), f"is above image_max_pixels ({low} > {high}); swap or change them.")
-
-
-def _algorithm(algorithm: AlgorithmConfig) -> Iterator[Fault]:
-    level, loss = algorithm.importance_sampling_level, algorithm.loss_type
-    key = ("algorithm", "importance_sampling_level" if "importance_sampling_level" in algorithm.model_fields_set else "loss_type")
-    if loss == "luspo" and level != "sequence":
-        yield Fault(key, "loss_type luspo needs importance_sampling_level: sequence.")
-    if loss == "vespo" and level != "token":
-        yield Fault(key, "loss_type vespo needs importance_sampling_level: token.")
-    if algorithm.epsilon_high is not None and algorithm.epsilon_high < algorithm.epsilon:
-        message = f"is below epsilon ({algorithm.epsilon_high:g} < {algorithm.epsilon:g}); the upper clip is the wider one."
-        yield Fault(("algorithm", "epsilon_high"), message)
-    if algorithm.delta is not None and algorithm.delta <= 1 + algorithm.epsilon:
-        bound = 1 + algorithm.epsilon
-        yield Fault(("algorithm", "delta"), f"must be above 1 + epsilon ({bound:g}), got {algorithm.delta:g}.")
-
-
-def _no_critic(algorithm: AlgorithmConfig) -> Iterator[Fault]:
-    for name in PPO_KEYS:
-        if name in algorithm.model_fields_set:
-            yield Fault(("algorithm", name), "is for kind: ppo, and there is no critic here; add that, or leave it out.")
-
-
-def _ppo(algorithm: AlgorithmConfig) -> Iterator[Fault]:
-    for name in _GROUP_KEYS:
-        if name in algorithm.model_fields_set:
-            message = "has no effect with kind: ppo, whose advantages come from a critic, not from groups; leave it out."
-            yield Fault(("algorithm", name), message)
-    if algorithm.loss_type not in _PPO_LOSSES:
-        message = f"kind: ppo has the clipped loss; choose one of {', '.join(_PPO_LOSSES)}, got {algorithm.loss_type!r}."
-        yield Fault(("algorithm", "loss_type"), message)
-    if algorithm.value_head_sizes is not None and algorithm.value_head != "mlp":
-        yield Fault(("algorithm", "value_head_sizes"), "is for value_head: mlp; add that, or leave it out.")
-    if any(size < 1 for size in algorithm.value_head_sizes or ()):
-        yield Fault(("algorithm", "value_head_sizes"), f"needs numbers from 1, got {algorithm.value_head_sizes}.")
-    if algorithm.kl_in == "reward" and not algorithm.beta:
-        yield Fault(("algorithm", "kl_in"), "has no effect while beta is 0; give beta, or leave it out.")
 
 
 def _training(training: RlTrainingConfig) -> Iterator[Fault]:

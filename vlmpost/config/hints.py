@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from vlmpost.config.describe import SCHEMAS, KeyHelp, Kind, describe, section_of
 from vlmpost.config.foreign import COMMAND_LINE, FOREIGN, FOREIGN_SECTIONS, NOT_HERE, SFT_INSTEAD
-from vlmpost.config.trl_keys import OWNED, RL_FIELDS, SFT_FIELDS, SHARED_FIELDS
+from vlmpost.config.trl_keys import OWNED, OWNED_IN_RL, RL_FIELDS, SFT_FIELDS, SHARED_FIELDS
 from vlmpost.config.yaml_text import Key, shown
 
 
@@ -67,6 +67,8 @@ def trl_key(kind: Kind, name: str) -> str | None:
     if name in OWNED and name in trl_fields(kind):
         per_step = "examples_per_step" if kind == "sft" else "prompts_per_step"
         return f"set by vlmpost; {OWNED[name].format(per_step=per_step)}."
+    if kind == "rl" and name in OWNED_IN_RL:
+        return f"has no effect in RL; {OWNED_IN_RL[name]}."
     if name in _index(kind) and name in trl_fields(kind):
         return f"set by vlmpost; use `{_index(kind)[name][0]}.{name}`."
     if name in trl_fields(kind):

@@ -6,9 +6,12 @@ here and nowhere else. Nothing in this file imports torch.
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from collections.abc import Mapping
+from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
+
+from vlmpost.config import presets
 
 Share = float
 """A fraction from 0 to 1."""
@@ -153,6 +156,10 @@ class RlTrainingConfig(TrainingConfig):
 
     learning_rate: float = Field(1e-6, gt=0)
     """Peak learning rate of AdamW."""
+    shared_prompt: Literal["auto", "on", "off"] = "auto"
+    """Read each prompt and its images once for all its completions. auto: where the model can, and said where it cannot."""
+    max_tokens_per_forward: int | None = Field(None, gt=0)
+    """Tokens in one forward pass of the update, each prompt counted once. null: per_device_train_batch_size decides alone."""
     prompts_per_step: int = Field(16, gt=0)
     """Prompts rolled out together, all processes together; each gets num_generations completions."""
     num_mini_batches: int = Field(1, gt=0)
@@ -213,15 +220,21 @@ class GenerationConfig(Section):
     """Tokens a completion may have."""
     seeding: Literal["sample", "batch"] = "sample"
     """sample: each completion has its own seed, whatever the batch size or number of processes. batch: transformers' own sampling."""
+    max_concurrent: int = Field(512, gt=0)
+    """Completions of one process that are written side by side; as some finish, others begin."""
 
 
 class AlgorithmConfig(Section):
     """The RL algorithm."""
 
+    preset: str | None = None
+    """A study's settings for the keys that are not given (`vlmpost config rl --presets` lists them)."""
     kind: Literal["grpo", "ppo"] = "grpo"
-    """grpo: group-relative advantages, no critic. ppo: a value head on the policy's backbone gives each token an advantage."""
-    num_generations: int = Field(8, ge=2)
+    """grpo: advantages from comparing the completions of a batch, no critic. ppo: a critic gives each token an advantage."""
+    num_generations: int = Field(8, ge=1)
     """Completions per prompt: the group."""
+    advantage_estimator: Literal["group", "rloo", "reinforce_plus_plus", "reinforce_plus_plus_baseline"] = "group"
+    """What a reward is compared with: its group's mean, the others of its group, nothing, or the group and then the batch."""
     loss_type: Literal["grpo", "dr_grpo", "dapo", "bnpo", "cispo", "sapo", "luspo", "vespo"] = "dapo"
     """How token losses are summed; dapo divides by all tokens of the step."""
     beta: float = Field(0.0, ge=0)
@@ -234,14 +247,16 @@ class AlgorithmConfig(Section):
     """Second upper clip for negative advantages (two-sided clipping)."""
     num_iterations: int = Field(1, gt=0)
     """Passes over each batch of rollouts."""
-    importance_sampling_level: Literal["token", "sequence"] = "token"
-    """sequence is GSPO."""
+    importance_sampling_level: Literal["token", "sequence", "reply"] = "token"
+    """What a ratio is of: a token, the geometric mean over the completion (GSPO), or the whole reply (the product over its tokens)."""
     scale_rewards: Literal["group", "batch", "none"] = "group"
     """What the centred rewards are divided by: the group's, the batch's standard deviation, or nothing."""
     multi_objective_aggregation: Literal["sum_then_normalize", "normalize_then_sum"] = "sum_then_normalize"
     """normalize_then_sum is GDPO."""
     mask_truncated_completions: bool = False
     """Leave completions cut at max_completion_length out of the loss."""
+    reward_clip: float | None = Field(None, gt=0)
+    """Bound of each token's reward, both ways. null: none."""
     top_entropy_quantile: float = Field(1.0, gt=0, le=1)
     """Share of tokens, the most uncertain ones, that carry the policy loss."""
     gamma: float = Field(1.0, gt=0, le=1)
@@ -258,6 +273,10 @@ class AlgorithmConfig(Section):
     """PPO: how far a value may move from the old one before its loss stops to pull. null: no clipping."""
     whiten_advantages: bool = True
     """PPO: advantages of a batch of rollouts get mean 0 and standard deviation 1 over all tokens of all processes."""
+    critic: Literal["shared", "separate"] = "shared"
+    """PPO: a value head on the policy's backbone, or a model of its own that starts as the policy's copy."""
+    value_at: Literal["token", "reply"] = "token"
+    """PPO: what has a value and an advantage: each token, or each reply as one step, valued where it begins."""
     value_head: Literal["linear", "mlp"] = "linear"
     """PPO: one layer, or several with ReLU between."""
     value_head_sizes: list[int] | None = None
@@ -267,24 +286,57 @@ class AlgorithmConfig(Section):
     num_value_warmup_steps: int = Field(0, ge=0)
     """PPO: optimizer steps at the start in which only the value head learns; the policy stays as it is."""
     kl_in: Literal["loss", "reward"] = "loss"
-    """PPO: where beta counts. reward: beta times (old log-probability - reference's) is taken off each token's reward."""
+    """Where beta counts. reward (PPO, REINFORCE++): beta times (old log-probability - reference's) is taken off each token's reward."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _filled_from_preset(cls, given: Any) -> Any:  # Any: what a recipe holds, before it is checked
+        return presets.filled(given) if isinstance(given, Mapping) else given
+
+    @field_validator("preset")
+    @classmethod
+    def _known_preset(cls, name: str | None) -> str | None:
+        return name if name is None else presets.known(name)
 
 
 PPO_KEYS: Final = (
     "cliprange_value",
-    "gamma",
-    "kl_in",
+    "critic",
     "lam",
     "num_value_warmup_steps",
     "turn_gamma",
     "turn_lam",
+    "value_at",
     "value_head",
     "value_head_sizes",
     "value_learning_rate",
     "vf_coef",
     "whiten_advantages",
 )
+"""Keys of `AlgorithmConfig` that only a critic has a use for."""
+OWN_KEYS: Final = (*PPO_KEYS, "advantage_estimator", "gamma", "kind", "kl_in", "preset", "reward_clip")
 """Keys of `AlgorithmConfig` that TRL does not know."""
+
+
+class SignalConfig(Section):
+    """What is done so that rollouts teach: a group whose completions all earn the same has nothing to tell."""
+
+    drop_flat_groups: bool = False
+    """Leave flat groups out of the policy loss and its normaliser, not only at advantage 0. Their KL term trains on."""
+    dynamic_sampling: bool = False
+    """Fill the places of flat groups with groups of other prompts, until the batch is full or the budget is spent."""
+    max_sampling_rounds: int = Field(3, ge=2)
+    """Dynamic sampling: rounds of rollouts that one batch may take, the first one included."""
+    prompt_pools: bool = False
+    """Choose prompts by what their last group showed (unseen, useful, hard, easy), in shares given by pool_shares."""
+    pool_shares: dict[Literal["unseen", "useful", "hard", "easy"], Share] = Field(
+        default={"unseen": 0.5, "useful": 0.4, "hard": 0.08, "easy": 0.02}
+    )
+    """Prompt pools: how much of a batch comes from each; an empty pool's share goes to the others in proportion."""
+    replay_size: int = Field(0, ge=0)
+    """Useful groups kept for another use in the places of flat ones; 0 keeps none."""
+    replay_max_age: int = Field(20, gt=0)
+    """Optimizer steps after which a kept group is forgotten."""
 
 
 class EpisodeConfig(Section):
@@ -361,6 +413,8 @@ class RlConfig(Section):
     """The terms of the reward; their weighted values are summed."""
     algorithm: AlgorithmConfig = AlgorithmConfig()
     """The algorithm."""
+    signal: SignalConfig = SignalConfig()
+    """What is done about rollouts that teach nothing."""
     episode: EpisodeConfig | None = None
     """How tasks are played, for the reward `verifier`; null: one reply, no verifier."""
     generation: GenerationConfig = GenerationConfig()

@@ -65,6 +65,7 @@ OWNED: Final[dict[str, str]] = {
     "auto_find_batch_size": "use `training.per_device_train_batch_size`",
     "bf16": "use `model.dtype`",
     "bf16_full_eval": "use `model.dtype`",
+    "cache_implementation": "vlmpost's own decoder keeps the cache",
     "chat_template_kwargs": "the processor's own chat template is used as it is",
     "chat_template_path": "the processor's own chat template is always used",
     "completion_only_loss": "only the solution carries loss, always",
@@ -101,7 +102,9 @@ OWNED: Final[dict[str, str]] = {
     "logging_nan_inf_filter": "it is set by vlmpost",
     "logging_strategy": "use `logging.logging_steps`",
     "max_length": "use `data.max_length`",
+    "max_tool_calling_iterations": "use `episode.verify_iterations`",
     "model_init_kwargs": "use `model`",
+    "num_generations_eval": "use `vlmpost eval`",
     "num_completions_to_print": "use `logging.num_logged_rollouts`",
     "output_dir": "use --run-dir",
     "packing": "rows with images cannot be packed",
@@ -128,3 +131,9 @@ OWNED: Final[dict[str, str]] = {
     "warmup_steps": "use `training.warmup_share`",
 }
 """Arguments that vlmpost sets itself or refuses, beside those that are keys of its own, and what to do instead."""
+
+OWNED_IN_RL: Final[dict[str, str]] = {
+    "pad_to_multiple_of": "completions are read without padding where the model can",
+    "use_liger_kernel": "the losses are vlmpost's own, over TRL's fused head",
+}
+"""Arguments of both that only SFT has a use for: why RL refuses them."""

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from vlmpost.evaluation.players import CHARACTERS_PER_TOKEN, Ask, Player, size_of
-from vlmpost.models.generation import Completion
+from vlmpost.models.completion import Completion
 from vlmpost.models.sampling import row_seed
 from vlmpost.records import Example, Rollout, Step
 from vlmpost.rewards import RewardSet

@@ -17,7 +17,8 @@ from vlmpost.config.schema import GenerationConfig
 from vlmpost.data.conversation import to_messages
 from vlmpost.errors import DataError, ModelError
 from vlmpost.media.images import image_size, open_image
-from vlmpost.models.generation import Completion, generate
+from vlmpost.models.completion import Completion
+from vlmpost.models.generation import generate
 from vlmpost.models.loader import LoadedModel
 from vlmpost.models.turns import TurnRenderer
 from vlmpost.records import Example, ImageRef

@@ -1,8 +1,9 @@
 """Seeded sampling: each completion draws from a stream of its own, so it does not depend on batch size or number of processes.
 
-A `SeededSampler` is a transformers LogitsProcessor. At each step it forms the policy's distribution, takes the next uniform of
-each row's stream, finds the token by inverting the cumulative distribution, and leaves only that token possible: `generate` with
-do_sample=False then "chooses" it. The stream of a row depends on its seed alone; a longer budget extends it.
+A `TokenSampler` forms the policy's distribution, takes the next uniform of each row's stream, and finds the token by inverting the
+cumulative distribution. The stream of a row depends on its seed alone; a longer budget extends it. `models.decoding` calls it with
+rows at different steps. A `SeededSampler` is the same as a transformers LogitsProcessor: it leaves only the chosen token possible,
+and `generate` with do_sample=False then "chooses" it.
 
 Order of the parts: repetition penalty, suppressed tokens, temperature, top_k, top_p, min_p, draw. They act as transformers' own
 processors do, with two departures:
@@ -25,6 +26,9 @@ from vlmpost.config.schema import GenerationConfig
 from vlmpost.errors import ModelError
 
 UNIT = 2.0**-53
+
+NOT_FINITE = -1
+"""Stands for a token where none can be chosen; `check_finite` turns it into an error once the tokens are read."""
 
 
 def row_seed(seed: int, purpose: str | int, example_id: str, sample: int) -> int:
@@ -55,6 +59,11 @@ def uniforms(seed: int, num_draws: int) -> np.ndarray:
     return (words >> np.uint64(11)) * UNIT
 
 
+def streams(seeds: Sequence[int], num_draws: int, *, device: torch.device | str) -> torch.Tensor:
+    """Returns the first numbers of each seed's stream, float64 [B, num_draws]."""
+    return torch.from_numpy(np.stack([uniforms(seed, num_draws) for seed in seeds])).to(device)
+
+
 def seeded_processors(
     config: GenerationConfig,
     seeds: Sequence[int],
@@ -69,8 +78,8 @@ def seeded_processors(
     """Returns the processors that make `generate(do_sample=False, logits_processor=...)` sample by seed; good for one call.
 
     Args:
-        config: Temperature and filters.
-        seeds: One per row, in the order of the rows.
+        config: Temperature, filters, and `seeding`: with `batch` the numbers come from torch's global generator.
+        seeds: One per row, in the order of the rows; with `seeding: batch` only their number counts.
         max_new_tokens: Longest completion.
         device: Where the logits are.
         suppress_token_ids: Tokens that must not be sampled.
@@ -78,46 +87,94 @@ def seeded_processors(
         greedy: Take the most probable token in place of a draw.
         keep_logps: Keep log-probabilities; read them with `SeededSampler.logps`.
     """
-    sampler = SeededSampler(
-        config,
-        seeds,
-        max_new_tokens=max_new_tokens,
-        device=device,
-        suppress_token_ids=suppress_token_ids,
-        pad_token_id=pad_token_id,
-        greedy=greedy,
-        keep_logps=keep_logps,
-    )
-    return LogitsProcessorList([sampler])
+    sampler = TokenSampler(config, device=device, suppress_token_ids=suppress_token_ids, greedy=greedy, keep_logps=keep_logps)
+    seeded = SeededSampler(sampler, seeds, max_new_tokens=max_new_tokens, device=device, pad_token_id=pad_token_id)
+    return LogitsProcessorList([seeded])
 
 
-class SeededSampler(LogitsProcessor):
-    """Samples one token per row and step, each row from its own stream. See the module's text; built by `seeded_processors`."""
+class TokenSampler:
+    """Chooses one token per row: the policy's distribution, and a draw from it or its most probable token. Knows nothing of any row.
+
+    Args:
+        config: Temperature and filters.
+        device: Where the logits are.
+        suppress_token_ids: Tokens that must not be sampled.
+        greedy: Take the most probable token in place of a draw.
+        keep_logps: Return log-probabilities.
+    """
 
     def __init__(
         self,
         config: GenerationConfig,
+        *,
+        device: torch.device | str,
+        suppress_token_ids: Sequence[int] = (),
+        greedy: bool = False,
+        keep_logps: bool = False,
+    ) -> None:
+        self.config = config
+        self.greedy = greedy
+        self.keep_logps = keep_logps
+        self._suppressed = torch.tensor(sorted(suppress_token_ids), dtype=torch.long, device=device)
+
+    @property
+    def needs_seen(self) -> bool:
+        """Whether it must be told which tokens each row holds already."""
+        return self.config.repetition_penalty != 1.0
+
+    def __call__(
+        self, logits_BV: torch.Tensor, *, uniforms_B: torch.Tensor | None = None, seen_BV: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Returns the tokens (B,), `NOT_FINITE` where the logits are not, and their log-probabilities (B,), or None.
+
+        The log-probabilities, in nats, float32, are those of the temperature-scaled softmax over the whole vocabulary, before
+        penalty, suppression and filters: what TRL's loss computes for the same tokens.
+
+        Args:
+            logits_BV: Any float type.
+            uniforms_B: float64 in [0, 1), the next number of each row's stream; not read if greedy.
+            seen_BV: bool, the tokens that each row holds, prompt and completion; read if `needs_seen`.
+        """
+        logits_BV = policy_BV = logits_BV.float()
+        if self.needs_seen:
+            assert seen_BV is not None, "a repetition penalty needs the tokens of each row"
+            policy_BV = penalize(policy_BV, seen_BV, penalty=self.config.repetition_penalty)
+        if len(self._suppressed):
+            policy_BV = policy_BV.index_fill(1, self._suppressed, -torch.inf)
+        if self.greedy:
+            largest_B, tokens_B = policy_BV.max(dim=1)
+            tokens_B = tokens_B.masked_fill(~largest_B.isfinite(), NOT_FINITE)
+        else:
+            assert uniforms_B is not None, "a draw needs uniforms"
+            tokens_B = draw(warp(policy_BV, self.config), uniforms_B)
+        if not self.keep_logps:
+            return tokens_B, None
+        logps_BV = (logits_BV / self.config.temperature).log_softmax(dim=1)
+        return tokens_B, logps_BV.gather(1, tokens_B.clamp(min=0)[:, None])[:, 0]
+
+
+class SeededSampler(LogitsProcessor):
+    """A `TokenSampler` as transformers' `generate` calls it, each row with its own stream; built by `seeded_processors`."""
+
+    def __init__(
+        self,
+        sampler: TokenSampler,
         seeds: Sequence[int],
         *,
         max_new_tokens: int,
         device: torch.device | str,
-        suppress_token_ids: Sequence[int],
         pad_token_id: int | None,
-        greedy: bool,
-        keep_logps: bool,
     ) -> None:
-        self._config = config
-        self._greedy = greedy
+        self._sampler = sampler
         self._pad_token_id = pad_token_id
-        draws_BT = np.stack([uniforms(seed, max_new_tokens) for seed in seeds])
-        self._draws_BT = torch.from_numpy(draws_BT).to(device)
-        self._suppressed = torch.tensor(sorted(suppress_token_ids), dtype=torch.long, device=device)
+        self._num_rows = len(seeds)
+        self._draws_BT = streams(seeds, max_new_tokens, device=device) if sampler.config.seeding == "sample" else None
         self._prompt_length: int | None = None
         self._seen_BV: torch.Tensor | None = None
-        self._logps: list[torch.Tensor] | None = [] if keep_logps else None
+        self._logps: list[torch.Tensor] = []
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
-        """Returns `scores` (B, V) with all but the sampled token of each row at minus infinity.
+        """Returns `scores` (B, V) in float32 with all but the sampled token of each row at minus infinity.
 
         Raises:
             ModelError: A row's logits are not finite.
@@ -125,39 +182,33 @@ class SeededSampler(LogitsProcessor):
         if self._prompt_length is None:
             self._prompt_length = input_ids.shape[1]
         step = input_ids.shape[1] - self._prompt_length
-        num_rows, max_steps = self._draws_BT.shape
-        assert input_ids.shape[0] == num_rows, f"{input_ids.shape[0]} rows for {num_rows} seeds"
-        assert step < max_steps, f"step {step} of {max_steps}: a sampler serves one call of generate"
-        logits_BV = scores.float()
-        policy_BV = logits_BV
-        if self._config.repetition_penalty != 1.0:
-            policy_BV = penalize(policy_BV, self._mark_seen(input_ids, logits_BV), penalty=self._config.repetition_penalty)
-        if len(self._suppressed):
-            policy_BV = policy_BV.index_fill(1, self._suppressed, -torch.inf)
-        if self._greedy:
-            tokens_B = policy_BV.argmax(dim=1)
-        else:
-            tokens_B = draw(warp(policy_BV, self._config), self._draws_BT[:, step])
-        if self._logps is not None:
-            logps_BV = (logits_BV / self._config.temperature).log_softmax(dim=1)
-            self._logps.append(logps_BV.gather(1, tokens_B[:, None])[:, 0])
-        return torch.full_like(logits_BV, -torch.inf).scatter_(1, tokens_B[:, None], 0.0)
+        assert input_ids.shape[0] == self._num_rows, f"{input_ids.shape[0]} rows for {self._num_rows} seeds"
+        seen_BV = self._mark_seen(input_ids, scores.shape) if self._sampler.needs_seen else None
+        tokens_B, logps_B = self._sampler(scores, uniforms_B=self._uniforms(step, scores.device), seen_BV=seen_BV)
+        check_finite(tokens_B.tolist())
+        if logps_B is not None:
+            self._logps.append(logps_B)
+        return torch.full_like(scores, -torch.inf, dtype=torch.float32).scatter_(1, tokens_B[:, None], 0.0)
 
     def logps(self) -> torch.Tensor:
-        """Returns the log-probabilities (B, T) in nats, float32, of the tokens sampled so far.
-
-        They are those of the temperature-scaled softmax over the whole vocabulary, before penalty, suppression and filters:
-        what TRL's loss computes for the same tokens. Columns after a row's end are meaningless.
-        """
+        """Returns the log-probabilities (B, T) of the tokens sampled so far; columns after a row's end are meaningless."""
         assert self._logps, "built without keep_logps, or not called yet"
         return torch.stack(self._logps, dim=1)
 
-    def _mark_seen(self, input_ids: torch.LongTensor, logits_BV: torch.Tensor) -> torch.Tensor:
+    def _uniforms(self, step: int, device: torch.device) -> torch.Tensor | None:
+        if self._sampler.greedy:
+            return None
+        if self._draws_BT is None:
+            return torch.rand(self._num_rows, dtype=torch.float64, device=device)
+        assert step < self._draws_BT.shape[1], f"step {step} of {self._draws_BT.shape[1]}: a sampler serves one call of generate"
+        return self._draws_BT[:, step]
+
+    def _mark_seen(self, input_ids: torch.LongTensor, shape: torch.Size) -> torch.Tensor:
         """Which tokens each row holds (B, V), prompt and completion, padding left out; kept up to date step by step."""
         if self._seen_BV is None:
             assert self._pad_token_id is not None, "a repetition penalty needs pad_token_id"
             is_real_BT = (input_ids != self._pad_token_id).cumsum(dim=1) > 0
-            counts_BV = torch.zeros(logits_BV.shape, dtype=torch.int32, device=logits_BV.device)
+            counts_BV = torch.zeros(shape, dtype=torch.int32, device=input_ids.device)
             self._seen_BV = counts_BV.scatter_add_(1, input_ids, is_real_BT.int()) > 0
         else:
             self._seen_BV.scatter_(1, input_ids[:, -1:], True)
@@ -191,12 +242,11 @@ def warp(logits_BV: torch.Tensor, config: GenerationConfig) -> torch.Tensor:
 def draw(logits_BV: torch.Tensor, uniforms_B: torch.Tensor) -> torch.Tensor:
     """Returns one token per row (B,): the first whose cumulative probability exceeds the row's uniform.
 
+    A row whose logits are not finite gets `NOT_FINITE`: on a GPU, asking here would wait for the device at every step.
+
     Args:
         logits_BV: Any float type; minus infinity is never drawn.
         uniforms_B: float64 in [0, 1).
-
-    Raises:
-        ModelError: A row's logits are not finite.
 
     Example:
         >>> logits = torch.tensor([[0.25, 0.25, 0.5]] * 3).log()
@@ -206,14 +256,23 @@ def draw(logits_BV: torch.Tensor, uniforms_B: torch.Tensor) -> torch.Tensor:
     # In float64: over 150 000 tokens a float32 sum drifts by more than rare tokens weigh.
     cumulative_BV = logits_BV.softmax(dim=1).cumsum(dim=1, dtype=torch.float64)
     total_B = cumulative_BV[:, -1]
-    if not bool(total_B.isfinite().all()):
+    below_total_B = torch.nextafter(total_B, torch.zeros_like(total_B))
+    target_B = torch.minimum(uniforms_B * total_B, below_total_B)
+    tokens_B = torch.searchsorted(cumulative_BV, target_B[:, None], right=True)[:, 0]
+    return tokens_B.masked_fill(~total_B.isfinite(), NOT_FINITE)
+
+
+def check_finite(token_ids: Sequence[int]) -> None:
+    """Refuses tokens of a step among which one could not be chosen.
+
+    Raises:
+        ModelError: A row's logits were not finite.
+    """
+    if NOT_FINITE in token_ids:
         raise ModelError(
             "The model's logits are not finite (NaN or infinite), so nothing can be sampled: its weights are broken. "
             "Take another checkpoint, and train with a lower training.learning_rate."
         )
-    below_total_B = torch.nextafter(total_B, torch.zeros_like(total_B))
-    target_B = torch.minimum(uniforms_B * total_B, below_total_B)
-    return torch.searchsorted(cumulative_BV, target_B[:, None], right=True)[:, 0]
 
 
 def _keep_top_p(logits_BV: torch.Tensor, *, top_p: float) -> torch.Tensor:

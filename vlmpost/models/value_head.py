@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torch.distributed.tensor import DTensor, distribute_tensor
 
 from vlmpost.errors import RunError
 
@@ -56,13 +57,13 @@ class ValueHead(nn.Module):
         return values
 
 
-def save(head: ValueHead, folder: Path) -> None:
-    """Writes the weights into `folder`.
+def save(head: ValueHead, folder: Path, *, writes: bool = True) -> None:
+    """Writes the weights into `folder`; see `save_weights`.
 
     Raises:
         OSError, SafetensorError: The disk refuses.
     """
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in head.state_dict().items()}, folder / FILE_NAME)
+    save_weights(head.state_dict(), folder / FILE_NAME, writes=writes)
 
 
 def load(head: ValueHead, folder: Path) -> None:
@@ -71,16 +72,60 @@ def load(head: ValueHead, folder: Path) -> None:
     Raises:
         RunError: The file is missing or damaged, or is of another head.
     """
-    path = folder / FILE_NAME
+    load_weights(head.state_dict(), folder / FILE_NAME, what="value head")
+
+
+def save_weights(tensors: Mapping[str, torch.Tensor], path: Path, *, writes: bool = True) -> None:
+    """Writes the tensors into a file of their own.
+
+    Args:
+        tensors: May be spread over processes (FSDP2); then every process has to call this.
+        path: The file; its folder is made.
+        writes: Whether this process is the one that writes.
+
+    Raises:
+        OSError, SafetensorError: The disk refuses.
+    """
+    whole = {name: (tensor.full_tensor() if isinstance(tensor, DTensor) else tensor) for name, tensor in tensors.items()}
+    if writes:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in whole.items()}, path)
+
+
+def load_weights(tensors: Mapping[str, torch.Tensor], path: Path, *, what: str) -> None:
+    """Fills the tensors with those that `save_weights` wrote, all of them or none.
+
+    Args:
+        tensors: Are changed in place; may be spread over processes, which all call this then.
+        path: The file.
+        what: The thing they make up, for the message.
+
+    Raises:
+        RunError: The file is missing or damaged, or holds other tensors.
+    """
     try:
         saved = load_file(path)
     except (OSError, SafetensorError) as error:
-        raise RunError(f"{path}: the value head cannot be read ({error}). Remove this checkpoint to go on from the one before.") from None
-    shapes, expected = _shapes(saved), _shapes(head.state_dict())
-    if shapes != expected:
-        raise RunError(f"{path}: holds {shapes}, the recipe's value head has {expected}. Resume with the recipe that wrote it.")
-    head.load_state_dict(saved, strict=True)
+        raise RunError(f"{path}: the {what} cannot be read ({error}). Remove this checkpoint to go on from the one before.") from None
+    if _shapes(saved) != _shapes(tensors):
+        raise RunError(f"{path}: {_difference(saved, tensors)} the recipe's {what}. Resume with the recipe that wrote it.")
+    with torch.no_grad():
+        for name, tensor in tensors.items():
+            tensor.copy_(_spread_as(tensor, saved[name]))
 
 
-def _shapes(tensors: dict[str, torch.Tensor]) -> dict[str, list[int]]:
-    return {name: list(tensor.shape) for name, tensor in sorted(tensors.items())}
+def _spread_as(like: torch.Tensor, whole: torch.Tensor) -> torch.Tensor:
+    if not isinstance(like, DTensor):
+        return whole
+    return distribute_tensor(whole.to(like.device), like.device_mesh, like.placements)
+
+
+def _shapes(tensors: Mapping[str, torch.Tensor]) -> dict[str, list[int]]:
+    return {name: list(tensor.shape) for name, tensor in tensors.items()}
+
+
+def _difference(saved: Mapping[str, torch.Tensor], tensors: Mapping[str, torch.Tensor]) -> str:
+    """The first tensor, by name, that is in one of the two only or has another shape; to be followed by the name of the second."""
+    found, expected = _shapes(saved), _shapes(tensors)
+    first = min(name for name in {*found, *expected} if found.get(name) != expected.get(name))
+    return f"holds {first} as {found.get(first, 'nothing')}, which is {expected.get(first, 'nothing')} in"

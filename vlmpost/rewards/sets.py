@@ -101,7 +101,7 @@ class RewardSet:
             if term.discount != 1:
                 raise ConfigError(
                     f"{term.name} has the discount {term.discount:g}; GRPO gives every token of a completion the same advantage and "
-                    "takes 1 only. Discounts are for PPO."
+                    "takes 1 only. Discounts are for kind: ppo and advantage_estimator: reinforce_plus_plus."
                 )
 
     @property

@@ -35,7 +35,7 @@ SUMS: Mapping[str, Sum] = MappingProxyType(
             (Part("accuracy", params={"wrong": -1.0}), Part("soft_overlong", params={"preset": "dapo"})),
         ),
         "demystify": Sum(
-            "Cosine length reward, repetition penalty per token with its own discount (Demystifying Long CoT, arXiv 2502.03373); for PPO",
+            "Cosine length, repetition per token with its own discount (Demystifying Long CoT, arXiv 2502.03373); PPO, REINFORCE++",
             (
                 Part("cosine_length", params={"preset": "demystify"}),
                 Part("ngram_repetition_per_token", params={"preset": "demystify"}, discount=0.99),

@@ -14,8 +14,10 @@ import torch
 from trl import GRPOConfig, SFTConfig
 
 from vlmpost.config.batch import BatchPlan
-from vlmpost.config.schema import PPO_KEYS, DataConfig, LoggingConfig, RlConfig, SftConfig, TrainingConfig
+from vlmpost.config.schema import OWN_KEYS, DataConfig, LoggingConfig, RlConfig, SftConfig, TrainingConfig
 from vlmpost.errors import ConfigError, MissingError
+from vlmpost.training.seams import PolicyArguments
+from vlmpost.training.vllm_install import check_installed, check_recipe
 
 _QUIET = {"log_level": "error", "log_level_replica": "error"}
 """What a `trl` block may still change: transformers' own log."""
@@ -54,27 +56,29 @@ def grpo_arguments(
 
     Raises:
         ConfigError: The `trl` block sets what vlmpost sets, or something TRL refuses.
-        MissingError: A tracker of logging.report_to is not installed.
+        MissingError: A tracker of logging.report_to is not installed, or vLLM, or one that fits.
     """
     if config.trl.get("use_vllm"):
-        raise ConfigError(
-            "trl.use_vllm: TRL 1.16 hands vLLM prompts whose image tokens are expanded, and vLLM expands them again, so that prompts are "
-            "corrupted without a word (trl#6294). Leave it out: vlmpost generates with transformers."
-        )
+        check_recipe(config.trl, config.generation)
+        check_installed()
     algorithm, generation = config.algorithm, config.generation
     own = _shared(config.training, config.data, config.logging, plan=plan, device=device, dtype=dtype)
     own |= {"output_dir": str(output_dir), "save_steps": save_steps}
-    own |= algorithm.model_dump(exclude={"kind", *PPO_KEYS})
-    own |= generation.model_dump(exclude={"seeding"})
+    own |= algorithm.model_dump(exclude=set(OWN_KEYS))
+    if algorithm.importance_sampling_level == "reply":
+        own["importance_sampling_level"] = "sequence"  # the loss is ours; TRL only looks at the word
+    own |= generation.model_dump(exclude={"seeding", "max_concurrent"})
     own |= {
-        "steps_per_generation": plan.steps_per_generation,
+        "per_device_train_batch_size": plan.per_device_train_batch_size * plan.gradient_accumulation_steps,
+        "gradient_accumulation_steps": 1,  # an optimizer step is one training_step, which cuts it into forward passes by itself
+        "steps_per_generation": plan.num_mini_batches,
         "reward_weights": list(weights),
         "generation_kwargs": {"suppress_tokens": list(suppress_tokens)},
         "shuffle_dataset": True,
         "log_completions": False,
         "log_multimodal": False,
     }
-    return _build(GRPOConfig, own, passed=config.trl)
+    return _build(PolicyArguments, own, passed=config.trl)
 
 
 def _check_trackers(names: Sequence[str]) -> None:

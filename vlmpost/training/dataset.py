@@ -81,10 +81,12 @@ def sft_dataset(examples: Sequence[Example], *, instruction: str | None) -> Exam
 
 
 def rl_dataset(examples: Sequence[Example], *, instruction: str | None, prompts_per_step: int) -> ExampleDataset:
-    """Rows with `prompt`, `images` and the `example` itself for `GRPOTrainer`."""
+    """Rows with `prompt`, `images`, the `example` itself and its `index` for the policy trainer."""
+    index_of = {id(example): index for index, example in enumerate(examples)}
 
     def make_row(example: Example, images: list[Image.Image]) -> Row:
-        return {"prompt": to_messages(example, instruction=instruction), "images": images, "example": example}
+        messages = to_messages(example, instruction=instruction)
+        return {"prompt": messages, "images": images, "example": example, "index": index_of[id(example)]}
 
     return ExampleDataset(examples, make_row=make_row, max_cached=prompts_per_step)
 

@@ -23,6 +23,11 @@ PARSE_FAILURE_SHARE = 0.5
 LENGTH_COLLAPSE_SHARE = 0.25
 ENTROPY_FLOOR = 0.01
 """Mean entropy per token, in nats, under which sampling no longer explores."""
+SAMPLER_GAP_NATS = 0.3
+"""Mean difference between the log-probabilities of sampler and trainer that no rounding makes: six times that of a healthy pair."""
+REPLAYED_SHARE = 0.5
+NUM_BAD_CRITIC_ROWS = 20
+"""Rows in a row in which a critic tells less than a constant would: a new one needs some steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +127,10 @@ def flat_groups(rows: Sequence[MetricsRow]) -> Finding | None:
     return Finding("flat groups", f"{share:.0%} of the groups had equal rewards over the last {WINDOW} rows{mean}", _FLAT_REMEDY)
 
 
-_FLAT_REMEDY = "Use questions of middling difficulty, more algorithm.num_generations, a higher generation.temperature, or SFT first."
+_FLAT_REMEDY = (
+    "Set signal.dynamic_sampling or signal.prompt_pools: true, use questions of middling difficulty, more algorithm.num_generations, "
+    "a higher generation.temperature, or SFT first."
+)
 
 
 def truncation(rows: Sequence[MetricsRow]) -> Finding | None:
@@ -133,8 +141,16 @@ def truncation(rows: Sequence[MetricsRow]) -> Finding | None:
     return Finding(
         "truncation",
         f"{share:.0%} of the completions were cut at their budget over the last {WINDOW} rows",
-        "Raise generation.max_completion_length, or set algorithm.mask_truncated_completions: true.",
+        f"Raise generation.max_completion_length{_wanted_length(rows[-1])}, or set algorithm.mask_truncated_completions: true.",
     )
+
+
+def _wanted_length(row: MetricsRow) -> str:
+    """What `truncation.Proposal` says of the budget, in words."""
+    about, above = _number(row, "proposed_completion_length"), _number(row, "completion_length_above")
+    if about is not None:
+        return f" to about {about:.0f}"
+    return "" if above is None else f" above {above:.0f} (how far above cannot be told from what was cut)"
 
 
 def parse_failures(rows: Sequence[MetricsRow]) -> Finding | None:
@@ -173,6 +189,46 @@ def entropy_collapse(rows: Sequence[MetricsRow]) -> Finding | None:
     )
 
 
+def sampler_gap(rows: Sequence[MetricsRow]) -> Finding | None:
+    """The engine that samples and the trainer do not give the same tokens the same probability: they are not the same model."""
+    gap = _mean(rows, "sampler_gap_nats")
+    if gap is None or gap < SAMPLER_GAP_NATS:
+        return None
+    return Finding(
+        "sampler gap",
+        f"the log-probabilities of sampler and trainer differ by {gap:.2f} nats per token on average over the last {WINDOW} rows",
+        "The sampler runs other weights, reads other prompts or another temperature: check trl.vllm_mode and the server's flags, or leave "
+        "trl.use_vllm out.",
+        fatal=True,
+    )
+
+
+def useless_critic(rows: Sequence[MetricsRow]) -> Finding | None:
+    """The critic's values lie further from the returns than their mean does (PPO)."""
+    explained = [_number(row, "explained_variance") for row in rows[-NUM_BAD_CRITIC_ROWS:]]
+    known = [value for value in explained if value is not None and value < 0]
+    if len(known) < NUM_BAD_CRITIC_ROWS:
+        return None
+    return Finding(
+        "useless critic",
+        f"the explained variance was below 0 in each of the last {NUM_BAD_CRITIC_ROWS} rows, {known[-1]:.2f} at step {_step(rows)}",
+        "Its advantages add noise: raise algorithm.num_value_warmup_steps, set algorithm.value_learning_rate or algorithm.vf_coef anew, "
+        "or use algorithm.kind: grpo.",
+    )
+
+
+def stale_signal(rows: Sequence[MetricsRow]) -> Finding | None:
+    """Most of what trains was sampled by an older policy."""
+    replayed, useful = _mean(rows, "replayed_groups"), _mean(rows, "useful_groups")
+    if not replayed or useful is None or (share := replayed / (replayed + useful)) < REPLAYED_SHARE:
+        return None
+    return Finding(
+        "stale signal",
+        f"{share:.0%} of the useful groups were kept from earlier steps over the last {WINDOW} rows",
+        "Fresh rollouts hardly teach: use questions of middling difficulty or signal.prompt_pools: true, and lower signal.replay_max_age.",
+    )
+
+
 RULES: tuple[Rule, ...] = (
     nonfinite_loss,
     emitted_image_tokens,
@@ -182,6 +238,9 @@ RULES: tuple[Rule, ...] = (
     parse_failures,
     length_collapse,
     entropy_collapse,
+    sampler_gap,
+    useless_critic,
+    stale_signal,
 )
 
 

@@ -13,7 +13,6 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import transformers
@@ -42,7 +41,6 @@ from vlmpost.training.doctor import Doctor
 from vlmpost.training.exact import ExactTrainer
 from vlmpost.training.nonfinite import save_batch
 from vlmpost.training.policy import PolicyTrainer
-from vlmpost.training.ppo import PpoTrainer
 from vlmpost.training.sft import SupervisedTrainer
 from vlmpost.training.shift_callback import ShiftCallback
 from vlmpost.training.signals import StopRequest
@@ -116,7 +114,7 @@ def run_rl(
     reward_set = rewards.build(
         config.rewards, max_completion_length=config.generation.max_completion_length, pixel_budget=config.model.pixel_budget
     )
-    if config.algorithm.kind == "grpo":
+    if config.algorithm.kind == "grpo" and config.algorithm.advantage_estimator != "reinforce_plus_plus":
         reward_set.check_undiscounted()
 
     def make_trainer(parts: _Parts) -> PolicyTrainer:
@@ -133,17 +131,15 @@ def run_rl(
             suppress_tokens=vision_token_ids(loaded.family, loaded.processor.tokenizer),
         )
         rows = rl_dataset(parts.examples, instruction=config.data.instruction, prompts_per_step=config.training.prompts_per_step)
-        kind = partial(PpoTrainer, algorithm=config.algorithm) if config.algorithm.kind == "ppo" else PolicyTrainer
         with _reference_on_disk(loaded, beta=config.algorithm.beta):
-            trainer = kind(
+            trainer = PolicyTrainer(
+                config=config,
+                plan=parts.plan,
+                rewards=reward_set,
                 model=loaded.model,
                 args=args,
                 train_dataset=rows,
                 processing_class=loaded.processor,
-                rewards=reward_set,
-                generation=config.generation,
-                num_mini_batches=config.training.num_mini_batches,
-                episode=config.episode,
                 run=run,
                 save_total_limit=config.checkpoints.save_total_limit,
             )

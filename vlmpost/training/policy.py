@@ -1,35 +1,65 @@
-"""GRPO on TRL's trainer: ours are the rewards, the seeds of the rollouts, the order of the batches and what is measured.
+"""The policy trainer: GRPO and its relatives, REINFORCE++ and PPO, on TRL's `GRPOTrainer`.
 
-Departures from TRL 1.16: 1. a rollout is scored once, by `RewardSet`, and a failing reward stops the run; 2. with seeding "sample"
-each completion has its own seed and mini-batches are fixed, so that results do not depend on the number of processes; 3. prompts
-without images may stand beside prompts with images; 4. no vision token is ever sampled; 5. episodes of several replies are played
-here and not by TRL's tool loop, which needs templates that can call tools, encodes replies anew and slices pixels wrongly.
+TRL gives the loop, the arguments, the reference model, the wrapping of models and the log. What a step is made of is ours, and each
+part can be tested without a trainer: rollouts (`collector`, `batch_maker`), advantages (`estimators`), forward passes (`scorer`), their
+cut (`micro_batches`) and the loss (`step_loss`). This class wires them to TRL's hooks.
+
+Departures from TRL 1.16:
+1. A prompt and its images are encoded once, and read once for all its completions, in sampling and in the update.
+2. A rollout is scored once, by `RewardSet`, and a failing reward stops the run.
+3. With seeding "sample" each completion has its own seed; mini-batches hold whole groups, whatever the number of processes.
+4. An optimizer step is one call of `training_step`; its loss is normalised over the whole step, so that micro-batches change no number.
+5. Prompts without images may stand beside prompts with images; no vision token is ever sampled.
+6. Episodes of several replies are played here and not by TRL's tool loop, which needs templates that can call tools.
+7. Completions that cannot move the weights (advantage 0, no KL term) are left out of the update's passes; the entropy and the clipped
+   shares that are logged are those of the others.
 """
 
 from __future__ import annotations
 
+import functools
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from functools import partial
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any
 
 import torch
-from accelerate.utils import gather, gather_object
 from trl import GRPOTrainer
 
 from vlmpost.answers import symbolic
-from vlmpost.config.schema import EpisodeConfig, GenerationConfig
-from vlmpost.errors import DataError
-from vlmpost.models.sampling import row_seed, seeded_processors
-from vlmpost.models.turns import TurnRenderer
+from vlmpost.config.batch import BatchPlan
+from vlmpost.config.schema import RlConfig
+from vlmpost.errors import ConfigError
+from vlmpost.models import shared_prompt
+from vlmpost.models.completion import Completion
+from vlmpost.models.decoding import Request, complete
+from vlmpost.models.prompts import EncodedPrompt
 from vlmpost.records import Rollout, Score
 from vlmpost.rewards import RewardSet, judged
 from vlmpost.training import seams
-from vlmpost.training.episodes import EpisodeBatch
+from vlmpost.training.batch_maker import BatchMaker, Group
+from vlmpost.training.collector import Collected, Collector, Row
+from vlmpost.training.critic import Critic
+from vlmpost.training.entropy import EntropyCoefficient
+from vlmpost.training.estimators import make_estimator, reward_matrix
 from vlmpost.training.exact import ExactTrainer
-from vlmpost.training.order import PromptSampler, mini_batch_order
-from vlmpost.training.rollouts import RolloutBatch, episode_figures, figures, judge_all, make_rollouts, played, without_images
+from vlmpost.training.experience import Experience, joined, padded
+from vlmpost.training.losses import PolicyLoss
+from vlmpost.training.micro_batches import Limits, micro_batches
+from vlmpost.training.mini_batch import MiniBatch, Noted, chosen, counts, mini_batches
+from vlmpost.training.order import PromptSampler
+from vlmpost.training.processes import Processes
+from vlmpost.training.rollout_figures import length_figures, reward_figures
+from vlmpost.training.rollouts import RolloutBatch, Sums, episode_figures, figures, without_images
+from vlmpost.training.sampler_check import SamplerCheck
+from vlmpost.training.scorer import Scorer, TokenScores
+from vlmpost.training.signal.replay import KeptGroup
+from vlmpost.training.step_loss import StepLoss
+from vlmpost.training.truncation import TruncationWindow
+from vlmpost.training.vllm import VllmSampler, Vocabulary
 
 logger = logging.getLogger(__name__)
 
@@ -38,29 +68,20 @@ class PolicyTrainer(ExactTrainer, GRPOTrainer):
     """`GRPOTrainer` with the parts above put in.
 
     Args:
+        config: The recipe.
+        plan: How an optimizer step is cut.
         rewards: Scores every rollout.
-        generation: How completions are sampled.
-        num_mini_batches: Optimizer steps that share one batch of rollouts.
-        episode: How tasks are played; None: one reply to each prompt.
+
+    Raises:
+        ConfigError: The model cannot do what the recipe asks for.
     """
 
-    def __init__(
-        self,
-        *,
-        rewards: RewardSet,
-        generation: GenerationConfig,
-        num_mini_batches: int,
-        episode: EpisodeConfig | None = None,
-        **kwargs: Any,  # Any: the arguments of ExactTrainer and GRPOTrainer
-    ) -> None:
+    def __init__(self, *, config: RlConfig, plan: BatchPlan, rewards: RewardSet, **kwargs: Any) -> None:
+        # Any: the arguments of ExactTrainer and GRPOTrainer.
+        self.config = config
+        self.algorithm = config.algorithm
         self.rewards = rewards
-        self.generation = generation
-        self.num_mini_batches = num_mini_batches
         self.last_batch: RolloutBatch | None = None
-        self.episode = episode
-        self._rows: Sequence[dict[str, Any]] = ()
-        self._prompts: Sequence[Any] = ()
-        self._episodes: EpisodeBatch | None = None
         super().__init__(reward_funcs=[_named(name) for name in rewards.names], **kwargs)
         self.order = PromptSampler(
             len(self.train_dataset),
@@ -69,175 +90,387 @@ class PolicyTrainer(ExactTrainer, GRPOTrainer):
             num_repeats=self.num_iterations * self.args.steps_per_generation,
             seed=self.args.seed,
         )
-        self._text_config = self.accelerator.unwrap_model(self.model).config.get_text_config()
-        self._renderer = None if episode is None else TurnRenderer(self.processing_class)
+        self.processes = Processes(self.accelerator)
+        self.is_sharded = seams.sharding_kind(self) not in {"none", "ddp"}
+        self.critic = self._make_critic() if self.algorithm.kind == "ppo" else None
+        self.estimator = make_estimator(self.algorithm, rewards, self.processes, self.critic)
+        self.limits = Limits(plan.per_device_train_batch_size, config.training.max_tokens_per_forward, self._shares_prompts())
+        self.scorer = Scorer(self.limits.shared, self._tokenizer.pad_token_id, self.accelerator.device)
+        self.step_loss = StepLoss(
+            self.algorithm,
+            self._make_policy_loss(),
+            EntropyCoefficient.from_arguments(self.args),
+            self.critic,
+            self.scorer,
+            partial(self.processes.gather_uneven, padding=-1.0),
+        )
+        self.collector = Collector(
+            config,
+            rewards=rewards,
+            processor=self.processing_class,
+            sample=self._sample,
+            score=self._score,
+            stop_ids={*self.eos_token_ids, self._tokenizer.pad_token_id},
+            context_length=self._bare.config.get_text_config().max_position_embeddings,
+            anywhere=self.processes.anywhere if self.is_sharded or self.use_vllm else None,
+        )
+        self.vllm = self._make_vllm() if self.use_vllm else None
+        self.sampler_check = SamplerCheck(config, self.args, self._bare.dtype, self.processes)
+        self.truncation = TruncationWindow()
+        self.batch_maker = self._make_batch_maker()
 
     @property
-    def seeding(self) -> Literal["sample", "batch"]:
-        """Whether a completion's randomness is its own or its batch's."""
-        return self.generation.seeding
+    def _bare(self) -> Any:  # Any: a PreTrainedModel or PeftModel
+        return self.accelerator.unwrap_model(self.model)
+
+    def _make_critic(self) -> Critic:
+        kind = seams.sharding_kind(self)
+        if self.is_sharded:
+            raise ConfigError(f"algorithm.kind: ppo trains on one process or with ddp, not under {kind}; use ddp, or algorithm.kind: grpo.")
+        return Critic(self.model, self.algorithm, seed=self.args.seed)
+
+    def _make_policy_loss(self) -> PolicyLoss:
+        loss = PolicyLoss.from_arguments(self.args, importance_sampling_level=self.algorithm.importance_sampling_level)
+        return replace(loss, beta=0.0) if self.algorithm.kl_in == "reward" else loss
+
+    def _make_vllm(self) -> VllmSampler:
+        model = self._bare.get_base_model() if hasattr(self._bare, "get_base_model") else self._bare
+        return VllmSampler(
+            self.vllm_generation,
+            tokenizer=self._tokenizer,
+            family=model.config.model_type,
+            vocabulary=Vocabulary.of(model, self.processing_class),
+            num_generations=self.num_generations,
+            source_of=self.collector.source_of,
+            step=lambda: self.state.global_step,
+            around=nullcontext if self.critic is None else self.critic.taken_off,
+        )
+
+    def _make_batch_maker(self) -> BatchMaker | None:
+        signal = self.config.signal
+        if not (signal.dynamic_sampling or signal.prompt_pools or signal.replay_size):
+            return None
+        return BatchMaker(self.config, rewards=self.rewards, collector=self.collector, dataset=self.train_dataset, processes=self.processes)
+
+    def _shares_prompts(self) -> bool:
+        """Whether prompts are read once for all their completions; said where they are not."""
+        wanted = self.config.training.shared_prompt
+        if wanted == "off":
+            return False
+        reason = shared_prompt.unsupported(self._bare)
+        if reason is None:
+            return True
+        if wanted == "on":
+            raise ConfigError(f"training.shared_prompt: on, but {reason}. Use auto or off.")
+        logger.warning("Each completion reads its prompt anew (training.shared_prompt: auto): %s.", reason)
+        return False
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:  # Any: as Trainer
+        """The optimizer, with a group for the critic where it has its own learning rate."""
+        made_before = self.optimizer is not None
+        optimizer = super().create_optimizer(model)
+        if self.critic is not None and self.algorithm.value_learning_rate is not None and not made_before:
+            self.critic.own_group(optimizer, learning_rate=self.algorithm.value_learning_rate)
+        return optimizer
 
     def _get_train_sampler(self, dataset: Any = None) -> PromptSampler:  # Any: as TRL
         return self.order
 
-    def _prepare_inputs(self, generation_batch: Any) -> Any:  # Any: rows in, tensors out
-        order = partial(mini_batch_order, num_mini_batches=self.num_mini_batches)
-        with seams.batches_ordered_by(order) if self.seeding == "sample" else nullcontext():
-            return super()._prepare_inputs(generation_batch)
+    # --- rollouts ---
 
-    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
-        self._rows = inputs
-        with self.clock.phase("prepare"):
-            output = super()._generate_and_score_completions(inputs)
-        assert self.last_batch is not None, "rewards are calculated inside"
-        self.last_batch = self.last_batch.with_advantages(output["advantages"].tolist())
-        return output
+    def _prepare_inputs(self, generation_batch: list[Row]) -> MiniBatch:
+        """The next mini-batch; a new batch of rollouts when the last one has been used up."""
+        if self._step % (self.args.steps_per_generation * self.num_iterations) == 0 or self._buffered_inputs is None:
+            with self.clock.phase("prepare"), torch.no_grad():
+                self._buffered_inputs: list[MiniBatch] | None = self._mini_batches(self._experience(generation_batch))
+        return self._buffered_inputs[self._step % self.args.steps_per_generation]
 
-    def _generate(self, prompts: list[Any]) -> tuple[Any, ...]:
-        self._prompts, self._episodes = prompts, None
-        prompt_ids, completion_ids, mask, *between, images, tool_images = super()._generate(prompts)
-        if self._episodes is not None:
-            mask = self._episodes.masks
-            self._correct_lengths([sum(row) for row in mask])
-        return (prompt_ids, completion_ids, mask, *between, seams.without_missing_images(images), tool_images)
-
-    def _generate_single_turn(self, prompt_ids: list[list[int]], *args: Any, **kwargs: Any) -> tuple[Any, Any]:
-        completion_ids, logps = self._reply(list(range(len(prompt_ids))), 0, prompt_ids, *args, **kwargs)
-        if self.episode is None:
-            return completion_ids, logps
-        assert self._renderer is not None, "made with the episode's configuration"
-        examples = [row["example"] for row in self._rows]
-        episodes = EpisodeBatch(examples, config=self.episode, renderer=self._renderer, decode=self._decoded)
-        episodes.add(range(len(examples)), completion_ids, logps)
-        turn = 1
-        while self._anywhere(bool(episodes.live)):
-            places = episodes.live or [0]  # a process that has done its own keeps step with the others: sharded weights need all
-            replies, logps = self._next_replies(places, episodes.histories(places), turn)
-            if episodes.live:
-                episodes.add(places, replies, logps)
-            turn += 1
-        self._episodes = episodes
-        return episodes.completion_ids, episodes.logps
-
-    def _next_replies(self, places: Sequence[int], histories: Sequence[list[int]], turn: int) -> tuple[Any, Any]:
-        """One more reply of these rows. Their prompts are encoded again, which gives the same tokens and just these rows' images."""
-        prompt_ids, images, fields = self._tokenize_prompts([self._prompts[place] for place in places])
-        grown = [[*ids, *history] for ids, history in zip(prompt_ids, histories, strict=True)]
-        fields = seams.grown_fields(fields, [len(history) for history in histories])
-        return self._reply(places, turn, grown, seams.without_missing_images(images), fields, 1)
-
-    def _reply(self, places: Sequence[int], turn: int, prompt_ids: list[list[int]], *args: Any, **kwargs: Any) -> tuple[Any, Any]:
-        self._check_context(places, prompt_ids, turn)
-        with self.clock.phase("generate"), self._sampler(places, turn):
-            completion_ids, logps = super()._generate_single_turn(prompt_ids, *args, **kwargs)
-        self.num_sampled_tokens += sum(map(len, prompt_ids)) + sum(map(len, completion_ids))
-        return completion_ids, logps
-
-    def _check_context(self, places: Sequence[int], prompt_ids: Sequence[Sequence[int]], turn: int) -> None:
-        """Passes if every reply fits behind what stands before it; positions past the model's last one would be read, but wrongly."""
-        context = self._text_config.max_position_embeddings
-        longest = max(range(len(places)), key=lambda row: len(prompt_ids[row]))
-        length = len(prompt_ids[longest])
-        if length + self.max_completion_length > context:
-            raise DataError(
-                f"Example {self._rows[places[longest]]['example'].id!r} has {length} tokens before reply {turn + 1}, and a reply may have "
-                f"{self.max_completion_length} (generation.max_completion_length), but the model reads {context}. Lower that, "
-                "episode.verify_iterations, data.max_prompt_length or model.image_max_pixels."
-            )
-
-    def _decoded(self, ids: Sequence[int]) -> str:
-        return str(self._tokenizer.decode(ids, skip_special_tokens=True))
-
-    def _correct_lengths(self, lengths: Sequence[int]) -> None:
-        """Puts the numbers of sampled tokens in the place of TRL's lengths, which count the environment's tokens too."""
-        everywhere = self.accelerator.gather(torch.tensor(lengths, device=self.accelerator.device)).float()
-        noted = self._metrics["train" if self.model.training else "eval"]
-        for name, value in (("mean", everywhere.mean()), ("min", everywhere.min()), ("max", everywhere.max())):
-            noted[f"completions/{name}_length"][-1] = value.item()
-
-    def _anywhere(self, here: bool) -> bool:
-        """Whether it is so on any process."""
-        flag = torch.tensor([here], dtype=torch.int32, device=self.accelerator.device)
-        return bool(self.accelerator.reduce(flag, reduction="sum").item())
-
-    def _sampler(self, places: Sequence[int], turn: int) -> AbstractContextManager[None]:
-        if self.seeding == "batch" or self.use_vllm:
-            return nullcontext()
-        samples = self._samples(len(self._rows))
-        when: str | int = self.state.global_step if turn == 0 else f"{self.state.global_step}/turn{turn}"
-        seeds = [row_seed(self.args.seed, when, self._rows[place]["example"].id, samples[place]) for place in places]
-        processors = seeded_processors(
-            self.generation,
-            seeds,
-            max_new_tokens=self.max_completion_length,
-            device=self.accelerator.device,
-            suppress_token_ids=self.generation_kwargs["suppress_tokens"],
-            pad_token_id=self._tokenizer.pad_token_id,
+    def _experience(self, rows: list[Row]) -> Experience:
+        """A batch of rollouts, ready for the loss."""
+        timeouts_before, judged_before = symbolic.counts().timeouts, judged.counts()
+        experience, sampled = self._as_it_comes(rows) if self.batch_maker is None else self._chosen_groups(self.batch_maker, rows)
+        for collected in sampled:
+            self._note_rollouts(collected)
+        seen = judged.counts().num_seen - judged_before.num_seen
+        self._note_sums(
+            {
+                "judge_timeout_share": (float(symbolic.counts().timeouts - timeouts_before), float(sum(map(len, sampled)))),
+                "model_judged_share": (float(judged.counts().num_decided - judged_before.num_decided), float(seen)),
+            }
         )
-        return seams.generating_with(self.accelerator.unwrap_model(self.model_wrapped), processors)
+        if self.config.signal.drop_flat_groups:
+            experience = experience.with_tensors(policy_rows=~experience.tensors["flat"])
+        return experience
+
+    def _as_it_comes(self, rows: list[Row]) -> tuple[Experience, tuple[Collected, ...]]:
+        """The loader's groups."""
+        collected = self.collector.collect(rows, samples=self._samples(len(rows)), step=self.state.global_step)
+        experience = self._scored(
+            self._ready(collected.prompts, collected.owners, collected.completions, collected.masks, collected.batch), collected.logps
+        )
+        estimated = self.estimator(collected.batch, experience)
+        self._note_sums(estimated.sums)
+        self._note(estimated.figures)
+        if "flat" in estimated.tensors:
+            self._note({"frac_reward_zero_std": self.processes.gather(estimated.tensors["flat"].float()).mean().item()})
+        experience = experience.with_tensors(**estimated.tensors)
+        self.last_batch = collected.batch.with_advantages(_row_means(experience))
+        return experience, (collected,)
+
+    def _chosen_groups(self, maker: BatchMaker, rows: list[Row]) -> tuple[Experience, tuple[Collected, ...]]:
+        """Groups that teach, as far as the recipe's budget gives them."""
+        batch = maker.make(rows, step=self.state.global_step)
+        self._note(batch.figures)
+        flat_share = sum(group.report.flat for group in batch.everywhere) / max(1, len(batch.everywhere))
+        self._note({"frac_reward_zero_std": flat_share})
+        advantages_B = maker.advantages(batch)
+        rollouts = maker.as_rollouts(batch.trained)
+        num_trained = len(rollouts.rollouts)
+        self.last_batch = rollouts.with_advantages(advantages_B[:num_trained])
+        own = [*batch.trained, *batch.surplus]
+        fresh = [self._of_groups(maker, own, advantages_B)] if own else []
+        maker.keep(batch, *fresh, step=self.state.global_step)
+        parts = [experience.take(range(num_trained)) for experience in fresh if num_trained]
+        parts += [self._replayed(maker, batch.replayed)] if batch.replayed else []
+        return functools.reduce(joined, parts), batch.sampled
+
+    def _of_groups(self, maker: BatchMaker, groups: Sequence[Group], advantages_B: list[float]) -> Experience:
+        """The completions of groups that were sampled for this batch."""
+        ready = self._ready(
+            maker.prompts_of(groups),
+            [place for place, group in enumerate(groups) for _ in group.completions],
+            [ids for group in groups for ids in group.completions],
+            [mask for group in groups for mask in group.masks],
+            maker.as_rollouts(groups),
+        )
+        known = [row for group in groups if group.logps is not None for row in group.logps]
+        device = self.accelerator.device
+        return self._scored(ready, known or None).with_tensors(
+            advantages=torch.tensor(advantages_B, device=device), flat=torch.tensor(maker.flat_rows(groups), device=device)
+        )
+
+    def _replayed(self, maker: BatchMaker, groups: Sequence[KeptGroup]) -> Experience:
+        """Used groups, with the log-probabilities they were sampled with."""
+        rows = {name: [row for group in groups for row in getattr(group, name)] for name in ("completions", "masks", "logps", "advantages")}
+        owners = [place for place, group in enumerate(groups) for _ in group.completions]
+        device = self.accelerator.device
+        experience = Experience(tuple(maker.prompts_of(groups)), tuple(owners), tuple(rows["completions"])).with_tensors(
+            sampled=padded(rows["masks"], dtype=torch.bool).to(device),
+            old_logps=padded(rows["logps"], dtype=torch.float32).to(device),
+            advantages=torch.tensor(rows["advantages"], device=device),
+            flat=torch.zeros(len(owners), dtype=torch.bool, device=device),
+        )
+        return self._with_reference(experience)
+
+    def _ready(
+        self,
+        prompts: Sequence[EncodedPrompt],
+        owners: Sequence[int],
+        completions: Sequence[tuple[int, ...]],
+        masks: Sequence[Sequence[int]],
+        batch: RolloutBatch,
+    ) -> Experience:
+        """The completions, with which of their tokens may carry loss."""
+        sampled = padded(masks, dtype=torch.bool)
+        if self.algorithm.mask_truncated_completions:
+            cut = torch.tensor([rollout.stop_reason == "length" for rollout in batch.rollouts])
+            sampled = sampled & ~cut.unsqueeze(1)
+        return Experience(tuple(prompts), tuple(owners), tuple(completions), {"sampled": sampled.to(self.accelerator.device)})
+
+    def _scored(self, experience: Experience, sampler_logps: Sequence[Sequence[float]] | None) -> Experience:
+        """The experience with log-probabilities and values under the weights that sampled, and the reference's."""
+        if self._needs_old_logps:
+            with self.clock.phase("logps"):
+                scores = self._score_tokens(self.model, experience)
+            experience = experience.with_tensors(old_logps=scores.logps_BC.float())
+            if scores.values_BC is not None:
+                experience = experience.with_tensors(old_values=scores.values_BC.float())
+        if self.vllm is not None and sampler_logps is not None:
+            found = self.sampler_check(experience, sampler_logps)
+            self._note(found.figures)
+            experience = experience.with_tensors(**found.tensors)
+        return self._with_reference(experience)
+
+    @property
+    def _needs_old_logps(self) -> bool:
+        charged = self.algorithm.kl_in == "reward" and self.algorithm.beta != 0
+        several = self.args.steps_per_generation * self.num_iterations > 1
+        return several or charged or self.critic is not None or bool(self.config.signal.replay_size) or self.use_vllm
+
+    def _with_reference(self, experience: Experience) -> Experience:
+        if self.beta == 0:
+            return experience
+        resting = nullcontext() if self.critic is None else self.critic.resting()
+        with self.clock.phase("ref_logps"), seams.reference_of(self) as reference, resting:
+            return experience.with_tensors(ref_logps=self._score_tokens(reference, experience).logps_BC.float())
+
+    def _score_tokens(self, model: Any, experience: Experience) -> TokenScores:  # Any: a model, wrapped or not
+        bare = self.accelerator.unwrap_model(model)
+        parts = self._parts(experience)
+        with self._sharing(bare), self.accelerator.autocast():
+            return TokenScores.joined([self.scorer(model, bare, experience.take(rows)) for rows in parts], parts)
+
+    def _sharing(self, model: Any) -> AbstractContextManager[None]:
+        return shared_prompt.sharing(model) if self.limits.shared else nullcontext()
 
     def _samples(self, num_rows: int) -> list[int]:
         """Which completion of its prompt each row of this process is; groups may lie across processes."""
-        first = self.accelerator.process_index * num_rows
+        first = self.processes.index * num_rows
         return [(first + row) % self.num_generations for row in range(num_rows)]
 
-    def _get_per_token_logps_and_entropies(self, model: Any, *args: Any, **kwargs: Any) -> tuple[Any, Any, Any]:
-        forward, fields = seams.without_empty_images(model), seams.without_batch_num_images(kwargs)
-        with self.clock.phase("update" if torch.is_grad_enabled() else "logps"):
-            return super()._get_per_token_logps_and_entropies(forward, *args, **fields)
+    def _sample(self, requests: Sequence[Request]) -> list[Completion]:
+        with self.clock.phase("generate"):
+            if self.vllm is not None:
+                completions = self.vllm(requests)
+            else:
+                with seams.generating(self) as model:
+                    completions = complete(model, self.processing_class, requests, config=self.config.generation)
+        read = sum(len(request.prompt.token_ids) + len(request.history) for request in requests)
+        self.num_sampled_tokens += read + sum(len(completion.token_ids) for completion in completions)
+        return completions
 
-    def _calculate_rewards(self, inputs: Any, prompts: Any, completions: Any, completion_ids_list: Any) -> torch.Tensor:
-        with self.clock.phase("score"):
-            rollouts = make_rollouts(
-                [row["example"] for row in inputs],
-                texts=[completion[0]["content"] for completion in completions],
-                token_ids=completion_ids_list,
-                samples=self._samples(len(completion_ids_list)),
-                stop_ids={*self.eos_token_ids, self._tokenizer.pad_token_id},
-            )
-            if self._episodes is not None:
-                rollouts = played(rollouts, replies=self._episodes.replies, steps=self._episodes.steps)
-            timeouts_before, judged_before = symbolic.counts().timeouts, judged.counts()
-            scores = self._scores(rollouts)
-            verdicts = judge_all(rollouts, profile=self.rewards.profile)
-        self.last_batch = RolloutBatch(rollouts, scores, verdicts)
-        sums = figures(self.last_batch, image_token_ids=self.generation_kwargs["suppress_tokens"])
-        sums["judge_timeout_share"] = (float(symbolic.counts().timeouts - timeouts_before), float(len(rollouts)))
-        seen = judged.counts().num_seen - judged_before.num_seen
-        sums["model_judged_share"] = (float(judged.counts().num_decided - judged_before.num_decided), float(seen))
-        if self.episode is not None:
-            sums |= episode_figures(self.last_batch)
-        self._add_figures(sums)
-        rows = [[_or_nan(score.parts[name]) for name in self.rewards.names] for score in scores]
-        return gather(torch.tensor(rows, dtype=torch.float32, device=self.accelerator.device))
-
-    def _scores(self, rollouts: Sequence[Rollout]) -> list[Score]:
+    def _score(self, rollouts: Sequence[Rollout]) -> list[Score]:
         """The scores of this process's rollouts; a group that lies across processes is scored whole on each of them."""
-        if not self.rewards.per_group:
-            return self.rewards.score_all(rollouts)
-        everywhere = gather_object([without_images(rollout) for rollout in rollouts])
-        first = self.accelerator.process_index * len(rollouts)
-        return self.rewards.score_all(everywhere)[first : first + len(rollouts)]
+        with self.clock.phase("score"):
+            if not self.rewards.per_group:
+                return self.rewards.score_all(rollouts)
+            everywhere = self.processes.gather_objects([without_images(rollout) for rollout in rollouts])
+            first = self.processes.index * len(rollouts)
+            return self.rewards.score_all(everywhere)[first : first + len(rollouts)]
 
-    def _add_figures(self, sums: dict[str, tuple[float, float]]) -> None:
-        """Adds this process's (sum, count) pairs to all others' and notes the means."""
-        mode = "train" if self.model.training else "eval"
-        local = torch.tensor(list(sums.values()), dtype=torch.float64, device=self.accelerator.device)
-        total = self.accelerator.reduce(local, reduction="sum")
-        for name, (value, count) in zip(sums, total.tolist(), strict=True):
-            if count:
-                self._metrics[mode][name].append(value / count)
+    # --- the update ---
+
+    def _mini_batches(self, experience: Experience) -> list[MiniBatch]:
+        """The parts of a batch that one optimizer step each learns from: whole groups, the same for any number of processes."""
+        num_parts = self.args.steps_per_generation
+        first = self.processes.index * len(experience)
+        part_of = [(first + row) // self.num_generations % num_parts for row in range(len(experience))]
+        parts = [chosen(experience, [row for row, own in enumerate(part_of) if own == part]) for part in range(num_parts)]
+        sums = self.processes.sum(torch.stack([counts(part) for part in parts]))
+        return mini_batches(parts, sums / self.processes.count)
+
+    def training_step(self, model: torch.nn.Module, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
+        with self._sharing(self._bare):  # backward included: checkpointed layers run once more there
+            return super().training_step(model, inputs, num_items_in_batch)
+
+    def compute_loss(self, model: torch.nn.Module, inputs: MiniBatch, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """The loss of one optimizer step; all of its forward passes but the last have gone backward when it returns."""
+        moving = inputs.experience.take(self.step_loss.moving_rows(inputs.experience))
+        parts = [moving.take(rows) for rows in self._parts(moving, needs_all=self.step_loss.needs_all_processes)]
+        noted = Noted()
+        done = torch.zeros((), device=self.accelerator.device)
+        for part in parts[:-1]:
+            with seams.without_sync(self.accelerator, model):
+                loss = self._loss(model, part, inputs, noted)
+                self.accelerator.backward(loss)
+            done += loss.detach()
+        loss = self._loss(model, parts[-1], inputs, noted)
+        figures_of_step = self._note_sums({**noted.sums, "policy_loss": (noted.policy_loss, 1.0)})
+        if "bonus_entropy" in figures_of_step:
+            self.step_loss.entropy_coefficient.update(figures_of_step["bonus_entropy"])
+        return loss + done
+
+    def _loss(self, model: torch.nn.Module, part: Experience, batch: MiniBatch, noted: Noted) -> torch.Tensor:
+        self.last_inputs = part.described()
+        with self.accelerator.autocast():
+            return self.step_loss(model, self._bare, part, batch, noted, step=self.state.global_step)
+
+    def _parts(self, experience: Experience, *, needs_all: bool = False) -> list[list[int]]:
+        """The rows of each forward pass; processes take equally many where a pass needs them all."""
+        lengths = [len(prompt.token_ids) for prompt in experience.prompts]
+        completions = [len(completion) for completion in experience.completions]
+        parts = micro_batches(completions, experience.owners, lengths, self.limits)
+        if not (self.is_sharded or needs_all):
+            return parts
+        most = self.processes.largest(len(parts))
+        return micro_batches(completions, experience.owners, lengths, self.limits, at_least=most)
+
+    # --- figures ---
+
+    def _note(self, means: Mapping[str, float]) -> None:
+        """Notes figures for the log; they are the same on every process."""
+        for name, mean in means.items():
+            self._metrics["train"][name].append(mean)
+
+    def _note_sums(self, sums: Sums) -> dict[str, float]:
+        """Adds this process's (sum, count) pairs to all others', notes the means and returns them."""
+        means = self.processes.means(sums)
+        self._note(means)
+        return means
+
+    def _note_rollouts(self, collected: Collected) -> None:
+        """Notes what a round of rollouts shows."""
+        batch, device = collected.batch, self.accelerator.device
+        sums = figures(batch, image_token_ids=self.generation_kwargs["suppress_tokens"])
+        self._note_sums(sums | (episode_figures(batch) if self.config.episode is not None else {}))
+        lengths, cut, read, last = self.processes.gather(
+            torch.tensor(
+                [
+                    (len(rollout.token_ids), rollout.stop_reason == "length", len(collected.prompts[owner].token_ids), last)
+                    for rollout, owner, last in zip(batch.rollouts, collected.owners, _last_lengths(batch), strict=True)
+                ],
+                device=device,
+            )
+        ).T
+        self.state.num_input_tokens_seen += int(lengths.sum() + read.sum())
+        self._metrics["train"]["num_tokens"] = [self.state.num_input_tokens_seen]
+        self._note(length_figures(lengths, cut.bool()))
+        self._note(reward_figures(self.processes.gather(reward_matrix(batch, self.rewards).to(device)), self.rewards))
+        self.truncation.add(last.tolist(), cut.bool().tolist())
+        self._note(self.truncation.figures())
+
+    # --- checkpoints ---
+
+    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+        super()._save(output_dir, state_dict)
+        if self.critic is not None and self.args.should_save:  # every process comes here, and one makes the folder
+            self.critic.save(Path(output_dir or self.args.output_dir))
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: torch.nn.Module | None = None) -> None:
+        with nullcontext() if self.critic is None else self.critic.taken_off():
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+        if self.critic is not None:
+            self.critic.load(Path(resume_from_checkpoint))
+
+    def _loop_state(self) -> dict[str, Any]:  # Any: JSON values
+        state = super()._loop_state()
+        state["entropy_coefficient"] = self.step_loss.entropy_coefficient.state_dict()
+        state["truncation"] = self.truncation.state_dict()
+        if self.batch_maker is not None:
+            state["signal"] = self.batch_maker.state.state_dict()
+        return state
+
+    def restore_loop_state(self) -> None:
+        """Puts back what `Trainer` forgets, and what the parts remember."""
+        super().restore_loop_state()
+        state = self._saved_loop_state()
+        if state is None:
+            return
+        self.step_loss.entropy_coefficient.load_state_dict(state["entropy_coefficient"])
+        self.truncation.load_state_dict(state["truncation"])
+        if self.batch_maker is not None:
+            self.batch_maker.state.load_state_dict(state["signal"])
+
+
+def _row_means(experience: Experience) -> list[float]:
+    """The mean advantage of each completion's tokens."""
+    advantages, sampled = experience.tensors["advantages"], experience.tensors["sampled"]
+    if advantages.ndim > 1:
+        advantages = (advantages * sampled).sum(1) / sampled.sum(1).clamp(min=1)
+    means: list[float] = advantages.tolist()
+    return means
+
+
+def _last_lengths(batch: RolloutBatch) -> list[int]:
+    """The tokens of each rollout's last reply, which is the one that may have been cut."""
+    return [(rollout.reply_lengths or (len(rollout.token_ids),))[-1] for rollout in batch.rollouts]
 
 
 def _named(name: str) -> Any:  # Any: TRL takes any callable
-    """A stand-in that gives TRL the name of a reward term; `_calculate_rewards` never calls it."""
+    """A stand-in that gives TRL the name of a reward term; it is never called."""
 
     def stand_in(**kwargs: object) -> list[float]:
         raise AssertionError(f"{name} is scored by RewardSet")
 
     stand_in.__name__ = name
     return stand_in
-
-
-def _or_nan(value: float | None) -> float:
-    return float("nan") if value is None else value

@@ -8,21 +8,24 @@ used where it is needed and is not listed.
 from __future__ import annotations
 
 import contextlib
-import copy
 import importlib
 import inspect
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import Accelerator
 from peft import PeftModel, get_peft_model_state_dict
 from torch import nn
-from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel, Trainer
+from transformers import PreTrainedModel, Trainer
+from trl import GRPOConfig, GRPOTrainer
+from trl.models.utils import unwrap_model_for_generation
+from trl.trainer.utils import use_adapter
 
-from vlmpost.errors import ConfigError, ModelError, RunError
+from vlmpost.errors import ConfigError, RunError
 
 logger = logging.getLogger(__name__)
 
@@ -45,108 +48,121 @@ class Seam:
 REFERENCE_ADAPTER = "ref"
 """TRL's name of the frozen copy of an adapter that the KL term compares with."""
 
-MODEL_FIELDS = (
-    "pixel_values",
-    "image_grid_thw",
-    "num_images",
-    "pixel_attention_mask",
-    "spatial_shapes",
-    "num_tiles",
-    "image_sizes",
-    "token_type_ids",
-    "mm_token_type_ids",
-    "image_position_ids",
-)
-"""What `_get_per_token_logps_and_entropies` takes of a batch beside its tokens."""
-
 _GRPO = "trl.trainer.grpo_trainer:GRPOTrainer."
+_VLLM = "trl.generation.vllm_generation:VLLMGeneration."
+_CLIENT = "trl.generation.vllm_client:VLLMClient."
 _SFT = "trl.trainer.sft_trainer:SFTTrainer."
 _TRAINER = "transformers.trainer:Trainer."
 
 SEAMS: tuple[Seam, ...] = (
-    Seam(
-        _GRPO + "_generate",
-        ("self", "prompts"),
-        (
-            "return prompt_ids, completion_ids, tool_mask, completions, logprobs, extra_fields, images, tool_images",
-            'tool_mask = extra_fields.pop("env_mask", None)',
-            'self._metrics[mode]["completions/mean_length"].append(agg_completion_lengths.float().mean().item())',
-        ),
-        "images of text-only prompts come back as None, which processors refuse in a list; episodes put their mask in tool_mask's place",
-        "trl#5139 (mixed rows); drop when _generate returns [] for them",
-    ),
-    Seam(
-        _GRPO + "_tokenize_prompts",
-        ("self", "prompts"),
-        ("images.append(prompt_images if prompt_images else None)", "return prompt_ids, images, multimodal_fields"),
-        "where those None come from; episodes encode the prompts of unfinished rows with it",
-        "trl#5139",
-    ),
-    Seam(
-        _GRPO + "_generate_single_turn",
-        ("self", "prompt_ids", "images", "multimodal_fields", "num_generations", "has_tool_images"),
-        (
-            "unwrapped_model.generate( **generate_inputs, generation_config=self.generation_config )",
-            "elif isinstance(v, list) and v and isinstance(v[0], list):",
-        ),
-        "the one call of generate: our seeded sampler is slipped in as a logits processor, and episodes call it once per reply with "
-        "token types that go on",
-        "no hook for logits processors in TRL 1.16",
-    ),
-    Seam(
-        _GRPO + "_calculate_rewards",
-        ("self", "inputs", "prompts", "completions", "completion_ids_list"),
-        ("rewards_per_func = gather(rewards_per_func)", "return rewards_per_func"),
-        "replaced: RewardSet scores a rollout once and gives the whole row of terms; NaN stands for None",
-    ),
-    Seam(
-        _GRPO + "_generate_and_score_completions",
-        ("self", "inputs"),
-        (
-            "self._calculate_rewards(inputs, prompts, completions, completion_ids_list)",
-            "loss_mask = completion_mask if tool_mask is None else completion_mask * tool_mask",
-            "advantages = torch.nan_to_num(advantages, nan=0.0)",
-            "if images is not None and self.log_multimodal:",
-        ),
-        "rows and advantages are read around it; log_multimodal gathers images on some ranks only, which deadlocks mixed data",
-        "trl#5139, trl#6967",
-    ),
     Seam(
         _GRPO + "_prepare_inputs",
         ("self", "generation_batch"),
         (
             "generate_every = self.args.steps_per_generation * self.num_iterations",
             "if self._step % generate_every == 0 or self._buffered_inputs is None:",
-            "generation_batch = shuffle_sequence_dict(generation_batch)",
+            "inputs = self._buffered_inputs[self._step % self.args.steps_per_generation]",
         ),
-        "the shuffle draws from each rank's own random state; ours keeps mini-batches the same for any number of processes",
+        "replaced: rollouts are made from our own parts; its counting of steps and its buffer are kept",
     ),
     Seam(
-        _GRPO + "_get_per_token_logps_and_entropies",
+        _GRPO + "training_step",
+        ("self", "model", "inputs", "num_items_in_batch"),
+        ("output = super().training_step(model, inputs, num_items_in_batch)", "self._step += 1"),
+        "counts the passes that _prepare_inputs goes by; ours runs around it",
+    ),
+    Seam(
+        _GRPO + "compute_loss",
+        ("self", "model", "inputs", "return_outputs", "num_items_in_batch"),
+        ("return self._compute_loss(model, inputs)",),
+        "replaced: the loss of a whole optimizer step, made of our own parts",
+    ),
+    Seam(
+        _TRAINER + "training_step",
+        ("self", "model", "inputs", "num_items_in_batch"),
         (
-            "self",
-            "model",
-            "input_ids",
-            "attention_mask",
-            "logits_to_keep",
-            "batch_size",
-            "compute_entropy",
-            "compute_aux_loss",
-            "pixel_values",
-            "image_grid_thw",
-            "num_images",
-            "pixel_attention_mask",
-            "spatial_shapes",
-            "num_tiles",
-            "image_sizes",
-            "token_type_ids",
-            "mm_token_type_ids",
-            "image_position_ids",
+            "inputs = self._prepare_inputs(inputs)",
+            "loss = self.compute_loss(model, inputs, num_items_in_batch=num_items_in_batch)",
+            "self.accelerator.backward(loss, **kwargs)",
         ),
-        ("outputs = model(**model_inputs, labels=labels, fused_lm_head=True)",),
-        "LLaVA-OneVision's processor also returns batch_num_images, which this refuses; a text-only part of a mixed batch is handed to "
-        "the model with empty image tensors",
-        "trl#3847, trl#5139; drop when unknown processor fields are let through and empty image tensors are not",
+        "the forward passes before the last one go backward inside compute_loss, the last one here",
+    ),
+    Seam(
+        "trl.models.utils:unwrap_model_for_generation",
+        ("model", "accelerator", "gather_deepspeed3_params", "generation_kwargs", "gradient_checkpointing_kwargs"),
+        ("yield unwrapped_model",),
+        "the policy as it can generate, whatever shards it",
+    ),
+    Seam(
+        "trl.trainer.utils:use_adapter",
+        ("model", "adapter_name"),
+        ("with model.disable_adapter():", "model.set_adapter(previous_adapter)"),
+        "the reference of an adapter is the model without it, or its frozen copy",
+    ),
+    Seam(
+        "trl.trainer.grpo_config:GRPOConfig.__post_init__",
+        ("self",),
+        ("if self.generation_batch_size % self.num_generations != 0:", "if self.num_generations < 2:"),
+        "refuses one completion per prompt, which a critic or returns alone can do with",
+    ),
+    Seam(
+        _VLLM + "generate",
+        ("self", "prompts", "images", "num_generations", "profiler"),
+        (
+            "ordered_set_of_prompt_ids = all_prompts[::num_generations]",
+            "features = self.vllm_client.image_features(all_images[::num_generations])",
+            "accelerator.process_index * len(prompts), (accelerator.process_index + 1) * len(prompts),",
+            '"n": 1,  # vLLM on each GPU generates only 1 in colocate mode',
+            "generation_kwargs.update(self.generation_kwargs)",
+            'row["multi_modal_data"] = {"image": img_list if len(img_list) > 1 else img_list[0]}',
+            "all_prompt_ids = [output.prompt_token_ids for output in all_outputs]",
+            'if self.mode == "colocate" and self.enable_sleep_mode and self._llm_weights_sleeping: self.sync_weights()',
+            "return prompt_ids, completion_ids, logprobs, logprob_token_ids",
+        ),
+        "vLLM expands prompts in colocate mode and a server does not, so each gets another form; answers are cut into parts of one "
+        "length, so processes send equally many requests",
+        "trl#6294; drop the two forms when PR 6718 is released",
+    ),
+    Seam(
+        _VLLM + "_place_features",
+        ("self", "features", "prompt_ids"),
+        (
+            'expected = len(features["mm_placeholders"]["image"])',
+            'return {**features, "mm_placeholders": {**features["mm_placeholders"], "image": placeholders}}',
+        ),
+        "wrapped while a server samples: the number of tokens that it counts for each image is compared with the run in the prompt",
+        "trl#6294; vllm#51472 would give back the ids that were read",
+    ),
+    Seam(
+        _VLLM + "sync_weights",
+        ("self",),
+        ("for name, param in self._iter_named_params():", "self.llm.reset_prefix_cache()"),
+        "called once for each optimizer step; sends every parameter of the model, so a value head has to be off it",
+    ),
+    Seam(
+        "trl.generation.vllm_generation:extract_logprobs",
+        ("all_outputs",),
+        ("None if math.isnan(item.logprob) else item.logprob",),
+        "a log-probability that vLLM does not know comes as None",
+    ),
+    Seam(
+        _CLIENT + "_generate_from_features",
+        ("self", "prompts", "features", "sampling_params", "max_concurrent_requests"),
+        ('"prompt_ids": list(prompts),',),
+        "a server gives back the ids that it got, so equal ids show nothing in that mode",
+        "vllm#51472",
+    ),
+    Seam(
+        "accelerate.accelerator:Accelerator.no_sync",
+        ("self", "model"),
+        ("model.set_requires_gradient_sync(False)", 'context = getattr(model, "no_sync", context)'),
+        "all forward passes of an optimizer step but the last keep their gradients to themselves",
+    ),
+    Seam(
+        "accelerate.accelerator:Accelerator.backward",
+        ("self", "loss", "kwargs"),
+        ("self.deepspeed_engine_wrapped.backward(loss, sync_gradients=self.sync_gradients, **kwargs)",),
+        "DeepSpeed steps inside backward unless sync_gradients is off",
     ),
     Seam(
         _GRPO + "_get_train_sampler",
@@ -264,18 +280,6 @@ SEAMS: tuple[Seam, ...] = (
         "writes a README into the run directory at each checkpoint; ours writes none",
     ),
     Seam(
-        _GRPO + "_compute_loss",
-        ("self", "model", "inputs"),
-        (
-            "if advantages.dim() == 1: advantages = advantages.unsqueeze(1)",
-            'normalizer = inputs["num_items_in_batch"].clamp(min=1.0) / self.accelerator.num_processes',
-            "normalizer = normalizer * self.current_gradient_accumulation_steps / self.args.steps_per_generation",
-            "if self.beta != 0.0:",
-        ),
-        "takes an advantage for each token; PPO's value loss is added with the same accumulation scaling, and a KL in the reward is not "
-        "charged twice",
-    ),
-    Seam(
         "trl.trainer.utils:add_fused_lm_head",
         ("model", "temperature", "cast_lm_head_to_fp32", "outputs"),
         (
@@ -347,126 +351,59 @@ def _squeeze(text: str) -> str:
     return "".join(text.split())
 
 
-# --- images ---------------------------------------------------------------------------------------------------------------------
-
-
-def without_missing_images(images: Sequence[list[Any] | None] | None) -> list[list[Any]] | None:  # Any: PIL images
-    """The image lists with [] where a prompt has none, and None where no prompt of the batch has any.
-
-    See `GRPOTrainer._generate` in `SEAMS`.
-    """
-    if images is None:
-        return None
-    filled = [list(row) if row else [] for row in images]
-    return filled if any(filled) else None
-
-
-def without_batch_num_images(fields: Mapping[str, Any]) -> dict[str, Any]:  # Any: tensors and lists of a processor
-    """The processor's fields without LLaVA-OneVision's `batch_num_images`, which TRL cannot take.
-
-    Raises:
-        ModelError: A row holds several images, which this family reads otherwise without that field.
-    """
-    counts = fields.get("batch_num_images")
-    if counts is not None and int(torch.as_tensor(counts).max()) > 1:
-        raise ModelError(
-            "RL with several images in one prompt is not supported for LLaVA-OneVision: TRL 1.16 drops the field that counts them. "
-            "Use one image per row, or another model."
-        )
-    return {key: value for key, value in fields.items() if key != "batch_num_images"}
-
-
-def grown_fields(fields: Mapping[str, Any], num_new: Sequence[int]) -> dict[str, Any]:  # Any: tensors and lists of a processor
-    """The fields of `_tokenize_prompts` for prompts that have grown by so many text tokens each: token types go on with 0.
-
-    Lists of lists are values per token; tensors are values per image, which text does not change. See `_generate_single_turn`.
-    """
-    grown: dict[str, Any] = {}
-    for name, value in fields.items():
-        if isinstance(value, list) and value and isinstance(value[0], list):
-            assert len(value) == len(num_new), f"{name}: {len(value)} rows for {len(num_new)} prompts"
-            grown[name] = [[*row, *[0] * count] for row, count in zip(value, num_new, strict=True)]
-        else:
-            grown[name] = value
-    return grown
-
-
-_PER_IMAGE_KEYS = ("pixel_values", "image_grid_thw", "image_sizes", "pixel_attention_mask", "image_position_ids")
-_IDEFICS_DIMENSIONS = 5
-"""Prompts, images, channels, height, width."""
-
-
-def without_empty_images(model: Callable[..., Any]) -> Callable[..., Any]:  # Any: a forward pass
-    """The model's forward pass, with the image tensors left out where a batch has no image at all.
-
-    TRL cuts a mixed batch into micro-batches and hands over empty tensors, or in Idefics' layout (one row of images per prompt) nothing
-    but padding, which vision towers refuse. See `_get_per_token_logps_and_entropies` in `SEAMS`.
-    """
-
-    def forward(**inputs: Any) -> Any:
-        pixels = inputs.get("pixel_values")
-        if pixels is not None and (len(pixels) == 0 or (pixels.ndim == _IDEFICS_DIMENSIONS and not pixels.any())):
-            inputs = {key: value for key, value in inputs.items() if key not in _PER_IMAGE_KEYS}
-        return model(**inputs)
-
-    return forward
-
-
-# --- generation -----------------------------------------------------------------------------------------------------------------
+# --- the policy trainer ----------------------------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
-def generating_with(model: nn.Module, processors: LogitsProcessorList) -> Iterator[None]:
-    """Inside the block `model.generate` picks the most probable token after `processors`, whatever config it is given.
-
-    The processors do the sampling: they leave one token possible. See `GRPOTrainer._generate_single_turn` in `SEAMS`.
-    """
-    original = model.generate  # the FSDP2 wrapper, where there is one
-    own = model.__dict__.get("generate")
-
-    def generate(*args: Any, generation_config: GenerationConfig, **kwargs: Any) -> Any:  # Any: transformers' own signature
-        greedy = copy.copy(generation_config)
-        greedy.do_sample = False
-        greedy.temperature = greedy.top_p = greedy.top_k = greedy.min_p = greedy.suppress_tokens = None
-        greedy.repetition_penalty = 1.0  # None would be filled in from the model's own generation config
-        return original(*args, generation_config=greedy, logits_processor=processors, **kwargs)
-
-    model.__dict__["generate"] = generate
-    try:
-        yield
-    finally:
-        if own is None:
-            del model.__dict__["generate"]
-        else:
-            model.__dict__["generate"] = own
+def generating(trainer: GRPOTrainer) -> Iterator[Any]:  # Any: a PreTrainedModel or PeftModel
+    """Gives the policy as it can generate: out of its wrappers, sharded weights gathered where the recipe says so."""
+    args = trainer.args
+    with (
+        unwrap_model_for_generation(
+            trainer.model_wrapped,
+            trainer.accelerator,
+            gather_deepspeed3_params=args.ds3_gather_for_generation,
+            gradient_checkpointing_kwargs=args.gradient_checkpointing_kwargs,
+        ) as model,
+        torch.no_grad(),
+    ):
+        yield model
 
 
 @contextlib.contextmanager
-def batches_ordered_by(order: Callable[[int], torch.Tensor]) -> Iterator[None]:
-    """Inside the block TRL's shuffle of a generation batch of n rows becomes the permutation `order(n)`.
+def reference_of(trainer: GRPOTrainer) -> Iterator[Any]:  # Any: as above
+    """Gives the reference model, which for adapters is the policy without them or with their frozen copy."""
+    if trainer.ref_model is not None:
+        yield trainer.ref_model
+        return
+    policy = trainer.accelerator.unwrap_model(trainer.model)
+    with use_adapter(policy, adapter_name=REFERENCE_ADAPTER if REFERENCE_ADAPTER in policy.peft_config else None):
+        yield trainer.model
 
-    See `GRPOTrainer._prepare_inputs` in `SEAMS`.
-    """
-    from trl.trainer import grpo_trainer
 
-    original = grpo_trainer.shuffle_sequence_dict
-
-    def arrange(batch: dict[str, Any]) -> dict[str, Any]:  # Any: tensors, lists, None
-        num_rows = len(next(value for value in batch.values() if value is not None))
-        permutation = order(num_rows)
-        return {key: _permute(value, permutation) for key, value in batch.items()}
-
-    grpo_trainer.shuffle_sequence_dict = arrange
+@contextlib.contextmanager
+def without_sync(accelerator: Accelerator, model: nn.Module) -> Iterator[None]:
+    """Inside the block gradients are added up on each process, and no optimizer steps: more of the same step is to come."""
+    state, before = accelerator.gradient_state, accelerator.sync_gradients
+    state._set_sync_gradients(False)
     try:
-        yield
+        with accelerator.no_sync(model):
+            yield
     finally:
-        grpo_trainer.shuffle_sequence_dict = original
+        state._set_sync_gradients(before)
 
 
-def _permute(value: Any, permutation: torch.Tensor) -> Any:  # Any: a tensor, a list, None
-    if value is None or (isinstance(value, torch.Tensor) and value.ndim == 0):
-        return value
-    return value[permutation] if isinstance(value, torch.Tensor) else [value[index] for index in permutation.tolist()]
+class PolicyArguments(GRPOConfig):
+    """TRL's arguments, with one completion per prompt allowed."""
+
+    num_generations: int = 8
+
+    def __post_init__(self) -> None:
+        wanted = self.num_generations
+        if wanted == 1:
+            self.num_generations = self.per_device_train_batch_size * (self.steps_per_generation or 1) * self.world_size
+        super().__post_init__()
+        self.num_generations = wanted
 
 
 # --- weights --------------------------------------------------------------------------------------------------------------------

@@ -1,0 +1,76 @@
+"""What the trainer makes of a sampler that is another program: do its log-probabilities agree, and how are the rest of them corrected."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from vlmpost.config.schema import RlConfig
+from vlmpost.training import parity
+from vlmpost.training.experience import Experience, padded
+from vlmpost.training.processes import Processes
+from vlmpost.training.vllm_correction import correction_figures, importance_ratio
+from vlmpost.training.vllm_install import narrowing_settings
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What was found."""
+
+    tensors: dict[str, torch.Tensor] = field(default_factory=dict)
+    """For the loss."""
+    figures: dict[str, float] = field(default_factory=dict)
+
+
+class SamplerCheck:
+    """Compares the log-probabilities of vLLM with the trainer's own.
+
+    The first batch of a process, a resumed one too, has to agree; later ones are measured and corrected.
+
+    Args:
+        config: The recipe.
+        args: TRL's GRPOConfig; its vllm_importance_sampling_* keys.
+        dtype: Of the model.
+        processes: Their figures are put together.
+    """
+
+    def __init__(self, config: RlConfig, args: Any, dtype: torch.dtype, processes: Processes) -> None:
+        self._args = args
+        self._bounds = parity.bounds(torch.bfloat16 if args.bf16 else dtype)
+        self._comparable = not narrowing_settings(config.generation)
+        self._processes = processes
+        self._seen = False
+
+    def __call__(self, experience: Experience, sampler_logps: Sequence[Sequence[float]]) -> Checked:
+        """Returns the tensors of the correction and the figures of the difference.
+
+        Args:
+            experience: With `sampled` and `old_logps`.
+            sampler_logps: Of each token, NaN where the sampler knows none.
+
+        Raises:
+            TrainingStopped: The first batch does not agree.
+        """
+        old_BC, sampled_BC = experience.tensors["old_logps"], experience.tensors["sampled"]
+        sampler_BC = padded(sampler_logps, dtype=torch.float32).to(old_BC.device)
+        tensors, figures = {"sampling_logps": sampler_BC}, {}
+        if self._comparable:
+            figures = parity.logp_gap(sampler_BC, old_BC, sampled_BC).figures()
+            if not self._seen:
+                parity.check_logps(sampler_BC, old_BC, sampled_BC, generator="vLLM", **self._bounds)
+                self._seen = True
+        if self._args.vllm_importance_sampling_correction:
+            ratio = importance_ratio(
+                old_BC,
+                sampler_BC,
+                sampled_BC,
+                mode=self._args.vllm_importance_sampling_mode,
+                clip_min=self._args.vllm_importance_sampling_clip_min,
+                clip_max=self._args.vllm_importance_sampling_clip_max,
+            )
+            tensors["sampling_ratio"] = ratio
+            figures |= self._processes.means(correction_figures(ratio, sampled_BC))
+        return Checked(tensors, figures)
