@@ -23,15 +23,15 @@ POLL_SECONDS = 0.001
 STEPS = 12
 _RL = launch.rl_recipe(max_steps=STEPS, prompts_per_step=2, save_steps=2, num_examples=10)
 _SIGNAL = {"prompt_pools": True, "dynamic_sampling": True, "max_sampling_rounds": 2, "replay_size": 8}
-_HALF_HOPELESS = [
+_MOSTLY_HOPELESS = [
     {"task": "card_sums", "num_examples": 10},
-    {"task": "card_sums", "num_examples": 10, "options": {"rule": "red_minus"}, "seed": 1},
+    {"task": "card_sums", "num_examples": 30, "options": {"rule": "red_minus"}, "seed": 1},
 ]
 KINDS: dict[str, tuple[str, launch.Recipe]] = {
     "sft": ("sft", launch.sft_recipe(max_steps=STEPS, examples_per_step=8, save_steps=2, num_examples=40)),
     "rl": ("rl", _RL),
     "ppo": ("rl", _RL | {"algorithm": {"kind": "ppo", "num_generations": 8}}),
-    "pools": ("rl", _RL | {"data": {"train": _HALF_HOPELESS}, "signal": _SIGNAL}),
+    "pools": ("rl", _RL | {"data": {"train": _MOSTLY_HOPELESS}, "signal": _SIGNAL}),
 }
 """The command and the recipe of each kind of run."""
 

@@ -46,12 +46,12 @@ def main() -> int:
 
 
 def mixed_recipe(signal: dict[str, object], *, steps: int, prompts_per_step: int) -> launch.Recipe:
-    """GRPO on 240 problems: 40 of 1 to 5 cards, 40 of one card, 160 by a rule that the nano VLM does not know."""
+    """GRPO on 240 problems: 24 of 1 to 5 cards, 16 of one card, 200 by a rule that the nano VLM does not know."""
     recipe = launch.rl_recipe(max_steps=steps, prompts_per_step=prompts_per_step, save_steps=steps)
     sources = [
-        {"task": "card_sums", "num_examples": 40},
-        {"task": "card_sums", "num_examples": 40, "difficulties": [1], "seed": 1},
-        {"task": "card_sums", "num_examples": 160, "difficulties": [3, 4, 5], "options": {"rule": "red_minus"}, "seed": 2},
+        {"task": "card_sums", "num_examples": 24},
+        {"task": "card_sums", "num_examples": 16, "difficulties": [1], "seed": 1},
+        {"task": "card_sums", "num_examples": 200, "difficulties": [3, 4, 5], "options": {"rule": "red_minus"}, "seed": 2},
     ]
     return recipe | {"data": {"train": sources}, "signal": signal}
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from vlmpost.config.batch import plan_rl, plan_sft
-from vlmpost.config.schema import PPO_KEYS
+from vlmpost.config.schema import OWN_KEYS
 from vlmpost.errors import ConfigError, MissingError
 from vlmpost.training.arguments import grpo_arguments, sft_arguments
 
@@ -51,14 +51,14 @@ def test_every_key_of_algorithm_and_generation_reaches_trl(rl_recipe, tmp_path):
         generation__repetition_penalty=1.1,
     )
     args = _rl(config, tmp_path)
-    named = config.algorithm.model_dump(exclude={"kind", *PPO_KEYS}) | config.generation.model_dump(exclude={"seeding"})
+    named = config.algorithm.model_dump(exclude=set(OWN_KEYS)) | config.generation.model_dump(exclude={"seeding", "max_concurrent"})
     assert len(named) == 18
     for key, value in named.items():
         assert getattr(args, key) == value, key
     assert args.reward_weights == [1.0, 0.5]
     assert args.generation_kwargs == {"suppress_tokens": [3, 4]}
     assert args.log_multimodal is False
-    assert (args.steps_per_generation, args.gradient_accumulation_steps) == (4, 2)
+    assert (args.steps_per_generation, args.gradient_accumulation_steps) == (2, 1)
 
 
 def test_the_trl_block_passes_on_what_is_not_ours(sft_recipe, tmp_path):

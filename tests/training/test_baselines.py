@@ -9,7 +9,7 @@ import torch
 from trl.trainer.utils import nanstd as trl_nanstd
 
 from vlmpost.errors import ConfigError
-from vlmpost.training.baselines import GroupAdvantages, flat_groups, group_advantages, nanstd, return_advantages, total_rewards
+from vlmpost.training.baselines import GroupAdvantages, flat_groups, group_advantages, nanstd, total_rewards
 
 NAN = math.nan
 ONE_GROUP = [0.0, 1.0, 1.0, 0.0]
@@ -111,14 +111,6 @@ def test_a_group_of_one_is_refused() -> None:
     """It could only ever get 0."""
     with pytest.raises(ConfigError, match="num_generations is 1"):
         group_advantages(torch.tensor([[1.0]]), [1.0], 1)
-
-
-def test_returns_discount_each_term_by_its_own() -> None:
-    """Reward 1 at the end, undiscounted; -1 at the second token, halved a token earlier: 1 - 0.5, 1 - 1, 1."""
-    rewards = torch.tensor([[[0.0, 0.0, 1.0], [0.0, -1.0, 0.0]]])
-    sampled = torch.ones(1, 3, dtype=torch.bool)
-    found = return_advantages(rewards, sampled, gammas_MBC=[torch.ones(1, 3), torch.full((1, 3), 0.5)])
-    assert found.tolist() == [[0.5, 0.0, 1.0]]
 
 
 def trl_advantages(rewards_BM: torch.Tensor, weights: torch.Tensor, group: int, *, scale: str, aggregation: str) -> torch.Tensor:

@@ -17,7 +17,7 @@ Given = frozenset[str]
 
 _GROUP_KEYS: Final = ("multi_objective_aggregation", "scale_rewards")
 """Keys that say how the completions of a group are compared."""
-_RETURN_KEYS: Final = ("gamma", "kl_in", "reward_clip")
+_RETURN_KEYS: Final = ("gamma", "kl_in", "reward_clip", "turn_gamma")
 """Keys that count where each token has a return of its own."""
 _PPO_LOSSES: Final = ("bnpo", "dapo", "dr_grpo", "grpo")
 _LEVELS: Final = {"luspo": "sequence", "vespo": "token"}
@@ -40,13 +40,13 @@ def algorithm_faults(algorithm: AlgorithmConfig, *, given: Given) -> list[Fault]
     return [*_loss_faults(algorithm, given), *_clip_faults(algorithm, given), *by_kind]
 
 
-def signal_faults(signal: SignalConfig, *, given: Given, num_generations: int | None) -> Iterator[Fault]:
+def signal_faults(signal: SignalConfig, *, given: Given, algorithm: AlgorithmConfig | None) -> Iterator[Fault]:
     """What is wrong between the keys of `signal`.
 
     Args:
         signal: The section.
         given: Its keys that the recipe gives.
-        num_generations: The size of the groups; None where `algorithm` is wrong by itself.
+        algorithm: Whose groups they are; None where that section is wrong by itself.
     """
     for name, owner in _SIGNAL_OWNERS.items():
         if name in given and not getattr(signal, owner):
@@ -60,11 +60,11 @@ def signal_faults(signal: SignalConfig, *, given: Given, num_generations: int | 
         yield Fault(("signal", "pool_shares", pool), f"expected a share from 0 to 1, got {share:g}.")
     if not missing and not wrong and sum(signal.pool_shares.values()) == 0:
         yield Fault(("signal", "pool_shares"), "every share is 0, so that no pool gives a prompt; give one a share.")
-    if num_generations == 1:
-        for name in ("drop_flat_groups", "dynamic_sampling", "prompt_pools", "replay_size"):
-            if getattr(signal, name):
-                message = "looks for groups whose completions earn the same, and algorithm.num_generations is 1; give 2 or more."
-                yield Fault(("signal", name), message)
+    comparing = algorithm is None or (algorithm.kind == "grpo" and algorithm.advantage_estimator != "reinforce_plus_plus")
+    for name in ("drop_flat_groups", "dynamic_sampling", "prompt_pools", "replay_size"):
+        if getattr(signal, name) and not comparing:
+            message = "looks for groups whose completions earn the same, and here completions are not compared: each token has its own return."
+            yield Fault(("signal", name), f"{message} Leave it out, or take kind: grpo with another advantage_estimator.")
 
 
 def _preset_faults(algorithm: AlgorithmConfig, given: Given) -> Iterator[Fault]:

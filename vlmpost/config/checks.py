@@ -37,8 +37,8 @@ def cross_faults(kind: Kind, data: Mapping[str, object]) -> list[Fault]:
             result += algorithm_faults(section, given=_keys(data, "algorithm"))
         elif isinstance(section, SignalConfig):
             algorithm = sections["algorithm"]
-            num_generations = algorithm.num_generations if isinstance(algorithm, AlgorithmConfig) else None
-            result += signal_faults(section, given=_keys(data, "signal"), num_generations=num_generations)
+            known = algorithm if isinstance(algorithm, AlgorithmConfig) else None
+            result += signal_faults(section, given=_keys(data, "signal"), algorithm=known)
         elif isinstance(section, RlTrainingConfig):
             result += _training(section)
         elif isinstance(section, DataConfig) and kind == "rl" and section.max_length is not None:

@@ -260,11 +260,11 @@ class AlgorithmConfig(Section):
     top_entropy_quantile: float = Field(1.0, gt=0, le=1)
     """Share of tokens, the most uncertain ones, that carry the policy loss."""
     gamma: float = Field(1.0, gt=0, le=1)
-    """PPO: discount per token; a reward's own discount multiplies it."""
+    """Discount per token (PPO, REINFORCE++); a reward's own discount multiplies it."""
     lam: float = Field(0.95, ge=0, le=1)
     """PPO: lambda of generalized advantage estimation per token; 1: the whole return less the value."""
     turn_gamma: float = Field(1.0, gt=0, le=1)
-    """PPO: further discount between two replies of an episode."""
+    """Further discount between two replies of an episode (PPO, REINFORCE++)."""
     turn_lam: float = Field(1.0, ge=0, le=1)
     """PPO: further lambda between two replies of an episode."""
     vf_coef: float = Field(0.1, ge=0)
@@ -304,7 +304,6 @@ PPO_KEYS: Final = (
     "critic",
     "lam",
     "num_value_warmup_steps",
-    "turn_gamma",
     "turn_lam",
     "value_at",
     "value_head",
@@ -314,7 +313,7 @@ PPO_KEYS: Final = (
     "whiten_advantages",
 )
 """Keys of `AlgorithmConfig` that only a critic has a use for."""
-OWN_KEYS: Final = (*PPO_KEYS, "advantage_estimator", "gamma", "kind", "kl_in", "preset", "reward_clip")
+OWN_KEYS: Final = (*PPO_KEYS, "advantage_estimator", "gamma", "kind", "kl_in", "preset", "reward_clip", "turn_gamma")
 """Keys of `AlgorithmConfig` that TRL does not know."""
 
 

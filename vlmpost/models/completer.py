@@ -17,13 +17,12 @@ class LocalCompleter:
     Args:
         loaded: The model.
         max_tokens: Token budget of a reply; a reply that was cut counts as one that says no more.
-        batch_size: Prompts answered together.
+        batch_size: Prompts answered side by side.
     """
 
     def __init__(self, loaded: LoadedModel, *, max_tokens: int = 512, batch_size: int = BATCH_SIZE) -> None:
         self.loaded = loaded
-        self.batch_size = batch_size
-        self._generation = GenerationConfig(max_completion_length=max_tokens)
+        self._generation = GenerationConfig(max_completion_length=max_tokens, max_concurrent=batch_size)
 
     @property
     def name(self) -> str:
@@ -32,17 +31,13 @@ class LocalCompleter:
 
     def complete(self, prompts: Sequence[str]) -> list[str]:
         """Returns one reply per prompt, in order."""
-        replies: list[str] = []
-        for start in range(0, len(prompts), self.batch_size):
-            batch = prompts[start : start + self.batch_size]
-            found = generate(
-                self.loaded.model,
-                self.loaded.processor,
-                [[{"role": "user", "content": [{"type": "text", "text": prompt}]}] for prompt in batch],
-                [[] for _ in batch],
-                config=self._generation,
-                seeds=[0] * len(batch),
-                greedy=True,
-            )
-            replies += [completion.text for completion in found]
-        return replies
+        completions = generate(
+            self.loaded.model,
+            self.loaded.processor,
+            [[{"role": "user", "content": [{"type": "text", "text": prompt}]}] for prompt in prompts],
+            [[] for _ in prompts],
+            config=self._generation,
+            seeds=[0] * len(prompts),
+            greedy=True,
+        )
+        return [completion.text for completion in completions]

@@ -190,32 +190,36 @@ class _Decoder:
 
     def _rearrange(self) -> None:
         """Lets rows that are over leave, and waiting requests join."""
-        live = [row for row in self._rows if not row.is_over]
-        before = {row: place for place, row in enumerate(self._rows)}
+        rows = [row for row in self._rows if not row.is_over]
         new_groups: list[_Group] = []
         new_prompts: list[ReadPrompts] = []
-        while self._waiting and (room := self._sampler.config.max_concurrent - len(live)) > 0:
+        while self._waiting and (room := self._sampler.config.max_concurrent - len(rows)) > 0:
             wanted = _first(self._waiting, room)
             unread = [group for group in wanted if group.first_logits_V is None]
             new_groups += unread
             new_prompts += [self._read(unread[part]) for part in prefill.batches([len(group.prompt.token_ids) for group in unread])]
-            live += self._begin(wanted, room)
-        if live:
-            needed = {row.group for row in live} | set(self._waiting)
-            kept = [place for place, group in enumerate(self._groups) if group in needed]
-            self._groups = [*(self._groups[place] for place in kept), *new_groups]
-            places = {group: place for place, group in enumerate(self._groups)}
-            live.sort(key=lambda row: places[row.group])
-            self._cache.arrange(
-                kept_prompts=kept,
-                new_prompts=new_prompts,
-                kept_rows=[before.get(row) for row in live],
-                groups=[places[row.group] for row in live],
-            )
-            self._tokens_R = torch.tensor([row.token_ids[-1] for row in live], device=self._model.device)
-            self._positions_R = torch.tensor([row.next_position for row in live], device=self._model.device)
-            self._seen_RV = self._seen(live)
-        self._rows = live
+            rows += self._begin(wanted, room)
+        if rows:
+            self._move(rows, new_groups, new_prompts)
+        self._rows = rows
+
+    def _move(self, rows: list[_Row], new_groups: Sequence[_Group], new_prompts: Sequence[ReadPrompts]) -> None:
+        """Puts the rows from now on, sorted here by prompt, into the cache and into the next step's inputs."""
+        before = {row: place for place, row in enumerate(self._rows)}
+        needed = {row.group for row in rows} | set(self._waiting)
+        kept = [place for place, group in enumerate(self._groups) if group in needed]
+        self._groups = [*(self._groups[place] for place in kept), *new_groups]
+        places = {group: place for place, group in enumerate(self._groups)}
+        rows.sort(key=lambda row: places[row.group])
+        self._cache.arrange(
+            kept_prompts=kept,
+            new_prompts=new_prompts,
+            kept_rows=[before.get(row) for row in rows],
+            groups=[places[row.group] for row in rows],
+        )
+        self._tokens_R = torch.tensor([row.token_ids[-1] for row in rows], device=self._model.device)
+        self._positions_R = torch.tensor([row.next_position for row in rows], device=self._model.device)
+        self._seen_RV = self._seen(rows)
 
     def _read(self, groups: Sequence[_Group]) -> ReadPrompts:
         found = prefill.read(self._model, [group.prompt for group in groups], pad_token_id=self._tokenizer.pad_token_id)

@@ -7,6 +7,8 @@ name in transformers' AttentionInterface, and the keyword `decoding` of the lang
 Rows may be at different steps. Their own columns are right-aligned: all end at the same column, and a row that began later has fewer.
 So a step writes one column, and a mask is needed only where lengths differ, or where a layer's window slides over the edge.
 
+In half precision scores are rounded as in transformers' eager attention, the softmax is of float32.
+
 Legend: R rows, G prompts (groups of rows), S most rows of one prompt, H key-value heads, Q query heads per key-value head, D size of a
 head, P prompt columns, C completion columns. Keys are stored with D before P or C, as the product reads them.
 """

@@ -35,7 +35,7 @@ from typing import Literal
 import torch
 
 from vlmpost.errors import ConfigError
-from vlmpost.training.advantages import VARIANCE_FLOOR, discounted_returns
+from vlmpost.training.advantages import VARIANCE_FLOOR
 
 Estimator = Literal["group", "rloo", "reinforce_plus_plus", "reinforce_plus_plus_baseline"]
 Scale = Literal["group", "batch", "none"]
@@ -72,7 +72,7 @@ def group_advantages(
         rewards_BM: As the terms gave them, before weighting; NaN: does not apply.
         weights_M: Of the terms.
         num_generations: G.
-        estimator: Not reinforce_plus_plus, which compares nothing: `return_advantages`.
+        estimator: Not reinforce_plus_plus, which compares nothing: `advantages.discounted_returns`.
 
     Raises:
         ConfigError: A group of one has nobody to be compared with.
@@ -122,15 +122,6 @@ def flat_groups(rewards_PGM: torch.Tensor) -> torch.Tensor:
     lowest_PM = rewards_PGM.nan_to_num(nan=float("inf")).amin(1)
     highest_PM = rewards_PGM.nan_to_num(nan=-float("inf")).amax(1)
     return lowest_PM >= highest_PM
-
-
-def return_advantages(rewards_BMC: torch.Tensor, sampled_BC: torch.Tensor, *, gammas_MBC: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Returns REINFORCE++'s advantages before whitening, [B, C]: what each token and those after it earn, each term by its discount.
-
-    Whiten them over the tokens of all processes with `advantages.moments` and `advantages.whitened`.
-    Source: REINFORCE++ (arXiv 2501.03262); discounts by term: Demystifying Long CoT (arXiv 2502.03373), A = G.
-    """
-    return discounted_returns(rewards_BMC, sampled_BC, gammas_MBC=gammas_MBC)
 
 
 def nanstd(numbers: torch.Tensor, dim: int | None = None) -> torch.Tensor:

@@ -101,8 +101,7 @@ class BatchMaker:
         self._dataset = dataset
         self._processes = processes
         self._encoded: dict[int, EncodedPrompt] = {}
-        rounds = config.signal.max_sampling_rounds if config.signal.dynamic_sampling else 1
-        self._refill = Refill(num_groups=num_groups, num_processes=num_processes, max_rounds=rounds)
+        self._refill = Refill.of(config.signal, num_groups=num_groups, num_processes=num_processes)
 
     def make(self, rows: Sequence[Row], *, step: int) -> Batch:
         """Returns the batch of one step.

@@ -18,7 +18,7 @@ import torch
 from vlmpost.config.schema import AlgorithmConfig
 from vlmpost.rewards import RewardSet
 from vlmpost.training import advantages
-from vlmpost.training.baselines import group_advantages, return_advantages
+from vlmpost.training.baselines import group_advantages
 from vlmpost.training.critic import Critic, reply_ends, rewards_per_token
 from vlmpost.training.experience import Experience
 from vlmpost.training.processes import Processes
@@ -94,7 +94,7 @@ class ReturnEstimator:
         sampled_BC = experience.tensors["sampled"]
         rewards_BMC, kl_sums = token_rewards_of(batch, experience, self.rewards, self.algorithm)
         gammas_MBC = discounts_of(batch, experience, self.rewards, self.algorithm)
-        returns_BC = return_advantages(rewards_BMC, sampled_BC, gammas_MBC=gammas_MBC)
+        returns_BC = advantages.discounted_returns(rewards_BMC, sampled_BC, gammas_MBC=gammas_MBC)
         counted_BC = sampled_BC & scored_rows(batch, sampled_BC).unsqueeze(1)
         mean, variance = advantages.mean_and_variance(self.processes.sum(advantages.moments(returns_BC, counted_BC)))
         whitened_BC = advantages.whitened(returns_BC, counted_BC, mean=mean, variance=variance)

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -56,6 +57,7 @@ from vlmpost.training.rollout_figures import length_figures, reward_figures
 from vlmpost.training.rollouts import RolloutBatch, Sums, episode_figures, figures, without_images
 from vlmpost.training.sampler_check import SamplerCheck
 from vlmpost.training.scorer import Scorer, TokenScores
+from vlmpost.training.signal.flat import figures_of_rows
 from vlmpost.training.signal.replay import KeptGroup
 from vlmpost.training.step_loss import StepLoss
 from vlmpost.training.truncation import TruncationWindow
@@ -125,8 +127,10 @@ class PolicyTrainer(ExactTrainer, GRPOTrainer):
 
     def _make_critic(self) -> Critic:
         kind = seams.sharding_kind(self)
-        if self.is_sharded:
-            raise ConfigError(f"algorithm.kind: ppo trains on one process or with ddp, not under {kind}; use ddp, or algorithm.kind: grpo.")
+        if kind not in {"none", "ddp", "fsdp2"}:
+            raise ConfigError(
+                f"algorithm.kind: ppo trains on one process, with ddp or fsdp2, not under {kind}; use one of them, or algorithm.kind: grpo."
+            )
         return Critic(self.model, self.algorithm, seed=self.args.seed)
 
     def _make_policy_loss(self) -> PolicyLoss:
@@ -212,7 +216,7 @@ class PolicyTrainer(ExactTrainer, GRPOTrainer):
         self._note_sums(estimated.sums)
         self._note(estimated.figures)
         if "flat" in estimated.tensors:
-            self._note({"frac_reward_zero_std": self.processes.gather(estimated.tensors["flat"].float()).mean().item()})
+            self._note_groups(collected, estimated.tensors["flat"])
         experience = experience.with_tensors(**estimated.tensors)
         self.last_batch = collected.batch.with_advantages(_row_means(experience))
         return experience, (collected,)
@@ -398,6 +402,18 @@ class PolicyTrainer(ExactTrainer, GRPOTrainer):
         self._note(means)
         return means
 
+    def _note_groups(self, collected: Collected, flat_B: torch.Tensor) -> None:
+        """Notes what the groups of all processes show."""
+        batch = collected.batch
+        rows = [
+            (flat, _or_nan(score.total), _or_nan(None if verdict is None else float(verdict.correct)), len(rollout.token_ids))
+            for flat, score, verdict, rollout in zip(flat_B.tolist(), batch.scores, batch.verdicts, batch.rollouts, strict=True)
+        ]
+        everywhere = self.processes.gather(torch.tensor(rows, dtype=torch.float64, device=self.accelerator.device))
+        self._note({"frac_reward_zero_std": everywhere[:, 0].mean().item()})
+        if self.num_generations > 1:
+            self._note(figures_of_rows(everywhere.tolist(), num_generations=self.num_generations))
+
     def _note_rollouts(self, collected: Collected) -> None:
         """Notes what a round of rollouts shows."""
         batch, device = collected.batch, self.accelerator.device
@@ -421,10 +437,11 @@ class PolicyTrainer(ExactTrainer, GRPOTrainer):
 
     # --- checkpoints ---
 
-    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
-        super()._save(output_dir, state_dict)
-        if self.critic is not None and self.args.should_save:  # every process comes here, and one makes the folder
-            self.critic.save(Path(output_dir or self.args.output_dir))
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Writes the model, and within a checkpoint the critic beside it."""
+        super().save_model(output_dir, _internal_call)
+        if self.critic is not None and _internal_call:  # every process comes here
+            self.critic.save(Path(output_dir or self.args.output_dir), writes=self.args.should_save)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: torch.nn.Module | None = None) -> None:
         with nullcontext() if self.critic is None else self.critic.taken_off():
@@ -459,6 +476,10 @@ def _row_means(experience: Experience) -> list[float]:
         advantages = (advantages * sampled).sum(1) / sampled.sum(1).clamp(min=1)
     means: list[float] = advantages.tolist()
     return means
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value
 
 
 def _last_lengths(batch: RolloutBatch) -> list[int]:

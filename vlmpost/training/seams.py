@@ -291,29 +291,10 @@ SEAMS: tuple[Seam, ...] = (
         "PPO wraps this forward pass: the value head reads the hidden states that the log-probabilities come from",
     ),
     Seam(
-        _TRAINER + "_save",
-        ("self", "output_dir", "state_dict"),
-        ("self.model.save_pretrained(", "if not self.args.should_save and not self.is_distributed_loading_by_transformers:"),
-        "the value head is written beside the weights of a checkpoint; every process comes here",
-    ),
-    Seam(
-        "transformers.modeling_utils:PreTrainedModel.save_pretrained",
-        (
-            "self",
-            "save_directory",
-            "is_main_process",
-            "state_dict",
-            "push_to_hub",
-            "max_shard_size",
-            "variant",
-            "token",
-            "save_peft_format",
-            "save_original_format",
-            "distributed_checkpoint",
-            "kwargs",
-        ),
-        ("for ignore_key in self._keys_to_ignore_on_save: if ignore_key in state_dict: del state_dict[ignore_key]",),
-        "keeps the value head out of every saved model",
+        _TRAINER + "save_model",
+        ("self", "output_dir", "_internal_call"),
+        ("elif self.is_fsdp_enabled:",),
+        "the critic is written beside a checkpoint's weights, sharded ones too; every process comes here",
     ),
 )
 
@@ -401,7 +382,7 @@ class PolicyArguments(GRPOConfig):
     def __post_init__(self) -> None:
         wanted = self.num_generations
         if wanted == 1:
-            self.num_generations = self.per_device_train_batch_size * (self.steps_per_generation or 1) * self.world_size
+            self.num_generations = self.per_device_train_batch_size * (self.steps_per_generation or 1)  # divides what all processes sample
         super().__post_init__()
         self.num_generations = wanted
 

@@ -2,8 +2,7 @@
 
 Pure functions of a block; True means that the query sees the key. Every query sees at least itself, so that no softmax is empty.
 
-Legend: B prompts or completions of a block, L queries, P padded length of its prompts, C of its
-completions, K keys.
+Legend: B prompts or completions of a block, L queries, P padded length of its prompts, C of its completions, K keys.
 """
 
 from __future__ import annotations
