@@ -86,12 +86,13 @@ def test_shares_of_the_pools_are_shares_of_all_pools(shares: dict[str, float], k
 
 
 @pytest.mark.parametrize("signal", [{"dynamic_sampling": True}, {"drop_flat_groups": True}, {"prompt_pools": True}, {"replay_size": 4}])
-def test_flat_groups_are_not_looked_for_where_groups_have_one_completion(signal: dict[str, object]) -> None:
+def test_flat_groups_are_not_looked_for_where_completions_are_not_compared(signal: dict[str, object]) -> None:
     (name,) = signal
-    found = faults(signal, kind="ppo", num_generations=1)
-    assert list(found) == [("signal", name)]
-    assert "algorithm.num_generations is 1" in found["signal", name]
-    assert faults(signal, kind="ppo", num_generations=2) == {}
+    for algorithm in ({"kind": "ppo"}, {"advantage_estimator": "reinforce_plus_plus"}):
+        found = faults(signal, **algorithm)
+        assert list(found) == [("signal", name)]
+        assert "completions are not compared" in found["signal", name]
+    assert faults(signal, advantage_estimator="rloo") == {}
 
 
 @pytest.mark.parametrize("preset", ["sft_vs_rl", "demystify", "demystify_reinforce", "rloo", "reinforce_plus_plus"])

@@ -12,7 +12,6 @@ GIVEN = {
     "critic": "separate",
     "lam": 0.5,
     "num_value_warmup_steps": 3,
-    "turn_gamma": 0.9,
     "turn_lam": 0.9,
     "value_at": "reply",
     "value_head": "mlp",
@@ -30,7 +29,7 @@ def _faults(**algorithm):
 
 def test_every_key_of_ppo_is_known_and_has_another_default():
     assert set(GIVEN) == set(PPO_KEYS)
-    assert len(PPO_KEYS) == 12
+    assert len(PPO_KEYS) == 11
     defaults = AlgorithmConfig()
     assert all(getattr(defaults, key) != value for key, value in GIVEN.items())
 

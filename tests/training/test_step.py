@@ -13,14 +13,14 @@ from trl import GRPOConfig, GRPOTrainer
 
 from vlmpost.config.schema import ModelConfig
 from vlmpost.models.loader import load_processor
-from vlmpost.models.prompts import collate, grown
+from vlmpost.models.prompts import collate
 from vlmpost.training.executor import run_rl
 from vlmpost.training.experience import completion_mask, padded
 from vlmpost.training.policy import PolicyTrainer
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
-import naked_grpo  # noqa: E402
-import naked_ppo  # noqa: E402
+import naked_grpo
+import naked_ppo
 
 pytestmark = pytest.mark.train
 HERE = Path(__file__).parent
@@ -149,7 +149,7 @@ def test_a_ppo_step_is_that_of_the_naked_script(tiny_model, rl_recipe, new_run, 
     assert watch.losses[-1] == pytest.approx(float(loss), rel=1e-6, abs=1e-7)
     gradients, _ = _step_by_hand(model, loss, 1e-3)
     assert _distance(watch.gradients, gradients) < 1e-6
-    assert not _distance(after, watch.before) == 0
+    assert _distance(after, {name: watch.before[name] for name in after}) > 1e-4
 
 
 @pytest.mark.parametrize("loss_type", ["grpo", "dr_grpo", "dapo", "bnpo", "cispo", "sapo", "vespo"])

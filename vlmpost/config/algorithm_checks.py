@@ -63,8 +63,8 @@ def signal_faults(signal: SignalConfig, *, given: Given, algorithm: AlgorithmCon
     comparing = algorithm is None or (algorithm.kind == "grpo" and algorithm.advantage_estimator != "reinforce_plus_plus")
     for name in ("drop_flat_groups", "dynamic_sampling", "prompt_pools", "replay_size"):
         if getattr(signal, name) and not comparing:
-            message = "looks for groups whose completions earn the same, and here completions are not compared: each token has its own return."
-            yield Fault(("signal", name), f"{message} Leave it out, or take kind: grpo with another advantage_estimator.")
+            why = "looks for groups whose completions earn the same, and here completions are not compared: each token has a return of its own"
+            yield Fault(("signal", name), f"{why}. Leave it out, or take kind: grpo with another advantage_estimator.")
 
 
 def _preset_faults(algorithm: AlgorithmConfig, given: Given) -> Iterator[Fault]:

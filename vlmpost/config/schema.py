@@ -219,7 +219,7 @@ class GenerationConfig(Section):
     max_completion_length: int = Field(512, gt=0)
     """Tokens a completion may have."""
     seeding: Literal["sample", "batch"] = "sample"
-    """sample: each completion has its own seed, whatever the batch size or number of processes. batch: transformers' own sampling."""
+    """sample: each completion has its own seed, whatever the batch size or number of processes. batch: torch's global generator."""
     max_concurrent: int = Field(512, gt=0)
     """Completions of one process that are written side by side; as some finish, others begin."""
 

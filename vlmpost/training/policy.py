@@ -327,7 +327,7 @@ class PolicyTrainer(ExactTrainer, GRPOTrainer):
             if self.vllm is not None:
                 completions = self.vllm(requests)
             else:
-                with seams.generating(self) as model:
+                with seams.generating(self) as model, self.accelerator.autocast():
                     completions = complete(model, self.processing_class, requests, config=self.config.generation)
         read = sum(len(request.prompt.token_ids) + len(request.history) for request in requests)
         self.num_sampled_tokens += read + sum(len(completion.token_ids) for completion in completions)

@@ -110,7 +110,10 @@ SEAMS: tuple[Seam, ...] = (
             "layer_idx",
             "encoder_hidden_states",
         ),
-        ("len(attention_mask.shape) == 4: return True, attention_mask,",),
+        (
+            "len(attention_mask.shape) == 4: return True, attention_mask,",
+            "if config._attn_implementation not in ALL_MASK_ATTENTION_FUNCTIONS._global_mapping: return True, None,",
+        ),
         "a mask of four dimensions is taken as finished, whatever its size, so that none of T x T is made",
     ),
     Seam(
