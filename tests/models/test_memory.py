@@ -76,9 +76,8 @@ def test_the_update_adds_up() -> None:
         num_bytes=2,
         num_trainable=700,
         trains_vision=False,
-        micro_batch=3,
-        tokens=5,
-        image_patches=4,
+        tokens=15,
+        image_patches=12,
         checkpointing=False,
         has_reference=True,
         four_bit=False,
@@ -92,11 +91,12 @@ def test_the_update_adds_up() -> None:
         "optimizer": 2800,
         "activations": language + vision,
         "logits": 2 * 4 * 15 * 10,
+        "critic": 0,
     }
 
 
 def test_sampling_adds_up() -> None:
-    phase = sampling_phase(SHAPE, num_bytes=2, num_trainable=700, completions=6, tokens=5, has_reference=False, four_bit=True)
+    phase = sampling_phase(SHAPE, num_bytes=2, num_trainable=700, completions=6, tokens=30, has_reference=False, four_bit=True)
     assert phase.parts["weights"] == round((1000 - 48) * 2 + 48 * 0.55)
     assert phase.parts["KV"] == 6 * 5 * 2 * 2 * 2
     assert phase.total == sum(phase.parts.values())

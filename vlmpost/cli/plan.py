@@ -120,30 +120,33 @@ def phases(prepared: Prepared, shape: Shape, *, lengths: Lengths, num_bytes: int
     from vlmpost.models.memory import sampling_phase, training_phase
 
     config, batch = prepared.config, prepared.batch
-    is_rl = isinstance(config, RlConfig)
     reference = isinstance(config, RlConfig) and config.algorithm.beta > 0 and not config.model.use_peft
     completion = completion_tokens(config) if isinstance(config, RlConfig) else lengths.max_solution
+    shares = isinstance(config, RlConfig) and config.training.shared_prompt != "off"
+    prompts_per_pass = math.ceil(batch.per_device_train_batch_size / (batch.num_generations if shares else 1))
     result = [
         training_phase(
             shape,
             num_bytes=num_bytes,
             num_trainable=trainable,
             trains_vision=not config.model.freeze_vision_tower,
-            micro_batch=batch.per_device_train_batch_size,
-            tokens=lengths.max_prompt + completion,
-            image_patches=lengths.max_image_patches,
+            tokens=prompts_per_pass * lengths.max_prompt + batch.per_device_train_batch_size * completion,
+            image_patches=prompts_per_pass * lengths.max_image_patches,
             checkpointing=config.training.gradient_checkpointing,
             has_reference=reference,
             four_bit=config.model.load_in_4bit,
+            has_own_critic=isinstance(config, RlConfig) and config.algorithm.kind == "ppo" and config.algorithm.critic == "separate",
         )
     ]
-    if is_rl:
+    if isinstance(config, RlConfig):
+        completions = min(batch.generation_batch_size // batch.world_size, config.generation.max_concurrent)
+        num_prompts = math.ceil(completions / batch.num_generations)
         sampling = sampling_phase(
             shape,
             num_bytes=num_bytes,
             num_trainable=trainable,
-            completions=batch.generation_batch_size // batch.world_size,
-            tokens=lengths.max_prompt + completion,
+            completions=completions,
+            tokens=num_prompts * lengths.max_prompt + completions * completion,
             has_reference=reference,
             four_bit=config.model.load_in_4bit,
         )

@@ -36,8 +36,10 @@ def summary_lines(prepared: Prepared, *, run_folder: Path) -> list[str]:
     if isinstance(config, RlConfig):
         lines += _under("rewards", _reward_lines(config))
         algorithm = config.algorithm
+        kind = algorithm.kind if algorithm.advantage_estimator == "group" else algorithm.advantage_estimator
+        preset = "" if algorithm.preset is None else f" (preset {algorithm.preset})"
         lines.append(
-            f"loss      {algorithm.kind}, {algorithm.loss_type}, beta {algorithm.beta:g}, clip {algorithm.epsilon:g}, "
+            f"loss      {kind}{preset}, {algorithm.loss_type}, beta {algorithm.beta:g}, clip {algorithm.epsilon:g}, "
             f"{algorithm.num_iterations} pass(es)"
         )
     lines += _under("batch", batch.lines())

@@ -63,7 +63,7 @@ def signal_faults(signal: SignalConfig, *, given: Given, algorithm: AlgorithmCon
     comparing = algorithm is None or (algorithm.kind == "grpo" and algorithm.advantage_estimator != "reinforce_plus_plus")
     for name in ("drop_flat_groups", "dynamic_sampling", "prompt_pools", "replay_size"):
         if getattr(signal, name) and not comparing:
-            why = "looks for groups whose completions earn the same, and here completions are not compared: each token has a return of its own"
+            why = "looks for groups whose completions earn the same, and here completions are not compared"
             yield Fault(("signal", name), f"{why}. Leave it out, or take kind: grpo with another advantage_estimator.")
 
 

@@ -11,7 +11,8 @@ The estimate adds up what is held in each phase by one process that shares nothi
   where it is trained, and one layer of it where it is frozen.
 - logits: at most 4096 tokens in float32, with their gradient, for the update (the head is fused with the loss); one row per completion,
   twice, for sampling.
-- KV: 2 x layers x key width x tokens for every completion that one process samples together.
+- KV: 2 x layers x key width x tokens of every completion that one process samples side by side, and once of each of their prompts.
+- critic: where it is a model of its own, its trained weights with their gradients and moments, and its activations.
 
 Attention kernels, fragmentation and the CUDA context (0.5 to 1 GB) are not counted: expect 20 % above the largest phase.
 """
@@ -147,12 +148,12 @@ def training_phase(
     num_bytes: int,
     num_trainable: int,
     trains_vision: bool,
-    micro_batch: int,
     tokens: int,
     image_patches: int,
     checkpointing: bool,
     has_reference: bool,
     four_bit: bool,
+    has_own_critic: bool = False,
 ) -> Phase:
     """The update: one forward and backward pass of one process.
 
@@ -161,16 +162,16 @@ def training_phase(
         num_bytes: Bytes of one number.
         num_trainable: Parameters that change.
         trains_vision: Whether the vision tower's activations are kept for the backward pass.
-        micro_batch: Sequences in the pass.
-        tokens: Tokens of one sequence, prompt, image and completion together.
-        image_patches: Patches of the images of one sequence, before they are merged.
+        tokens: Tokens that the pass reads: prompts with their images, each as often as it is read, and completions.
+        image_patches: Patches of the images that it reads, before they are merged.
         checkpointing: Whether activations are recomputed.
         has_reference: Whether a second copy of the weights is held.
         four_bit: Whether the language model's linear layers are in 4 bit.
+        has_own_critic: Whether a second model learns the values.
     """
     vision_layers = shape.vision_num_layers if trains_vision else min(1, shape.vision_num_layers)
     language = activation_bytes(
-        tokens=micro_batch * tokens,
+        tokens=tokens,
         num_layers=shape.num_layers,
         hidden_size=shape.hidden_size,
         key_value_size=shape.key_value_size,
@@ -179,7 +180,7 @@ def training_phase(
         checkpointing=checkpointing,
     )
     vision = activation_bytes(
-        tokens=micro_batch * image_patches,
+        tokens=image_patches,
         num_layers=vision_layers,
         hidden_size=shape.vision_hidden_size,
         key_value_size=2 * shape.vision_hidden_size,
@@ -196,7 +197,8 @@ def training_phase(
             "gradients": num_trainable * num_bytes,
             "optimizer": 2 * num_trainable * num_bytes,
             "activations": language + vision,
-            "logits": 2 * 4 * min(micro_batch * tokens, _TILE_TOKENS) * shape.vocab_size,
+            "logits": 2 * 4 * min(tokens, _TILE_TOKENS) * shape.vocab_size,
+            "critic": 4 * num_trainable * num_bytes + language if has_own_critic else 0,
         },
     )
 
@@ -204,7 +206,7 @@ def training_phase(
 def sampling_phase(
     shape: Shape, *, num_bytes: int, num_trainable: int, completions: int, tokens: int, has_reference: bool, four_bit: bool
 ) -> Phase:
-    """Sampling: `completions` sequences of `tokens` tokens (prompt and completion) together in one process, the optimizer's state kept."""
+    """Sampling: `completions` written side by side in one process, the optimizer's state kept; `tokens` are theirs and their prompts'."""
     weights = weight_bytes(shape, num_bytes=num_bytes, four_bit=four_bit)
     return Phase(
         "sampling",
@@ -213,7 +215,7 @@ def sampling_phase(
             "reference": weights if has_reference else 0,
             "gradients": 0,
             "optimizer": 2 * num_trainable * num_bytes,
-            "KV": completions * tokens * shape.num_layers * shape.key_value_size * num_bytes,
+            "KV": tokens * shape.num_layers * shape.key_value_size * num_bytes,
             "logits": 2 * 4 * completions * shape.vocab_size,
         },
     )
