@@ -283,14 +283,18 @@ class PolicyTrainer(ExactTrainer, GRPOTrainer):
 
     def _scored(self, experience: Experience, sampler_logps: Sequence[Sequence[float]] | None) -> Experience:
         """The experience with log-probabilities and values under the weights that sampled, and the reference's."""
-        if self._needs_old_logps:
+        due = sampler_logps if self.sampler_check.is_due else None
+        if self._needs_old_logps or due is not None:
             with self.clock.phase("logps"):
                 scores = self._score_tokens(self.model, experience)
-            experience = experience.with_tensors(old_logps=scores.logps_BC.float())
+            known = experience.with_tensors(old_logps=scores.logps_BC.float())
+            if due is not None:
+                self.sampler_check.verify(known, due, generator="vLLM" if self.use_vllm else "The decoder")
+            experience = known if self._needs_old_logps else experience
             if scores.values_BC is not None:
                 experience = experience.with_tensors(old_values=scores.values_BC.float())
         if self.vllm is not None and sampler_logps is not None:
-            found = self.sampler_check(experience, sampler_logps)
+            found = self.sampler_check.corrected(experience, sampler_logps)
             self._note(found.figures)
             experience = experience.with_tensors(**found.tensors)
         return self._with_reference(experience)
@@ -328,7 +332,9 @@ class PolicyTrainer(ExactTrainer, GRPOTrainer):
                 completions = self.vllm(requests)
             else:
                 with seams.generating(self) as model, self.accelerator.autocast():
-                    completions = complete(model, self.processing_class, requests, config=self.config.generation)
+                    completions = complete(
+                        model, self.processing_class, requests, config=self.config.generation, keep_logps=self.sampler_check.is_due
+                    )
         read = sum(len(request.prompt.token_ids) + len(request.history) for request in requests)
         self.num_sampled_tokens += read + sum(len(completion.token_ids) for completion in completions)
         return completions

@@ -1,4 +1,8 @@
-"""What the trainer makes of a sampler that is another program: do its log-probabilities agree, and how are the rest of them corrected."""
+"""What the trainer makes of its sampler: do its log-probabilities agree, and how is the rest of a difference corrected.
+
+The decoder of this process is checked once, on its first batch: prompts read once and prompts read anew must give the same numbers. A
+sampler that is another program is checked there too, and measured and corrected in every batch.
+"""
 
 from __future__ import annotations
 
@@ -26,9 +30,7 @@ class Checked:
 
 
 class SamplerCheck:
-    """Compares the log-probabilities of vLLM with the trainer's own.
-
-    The first batch of a process, a resumed one too, has to agree; later ones are measured and corrected.
+    """Compares the log-probabilities of the sampler with the trainer's own.
 
     Args:
         config: The recipe.
@@ -42,26 +44,32 @@ class SamplerCheck:
         self._bounds = parity.bounds(torch.bfloat16 if args.bf16 else dtype)
         self._comparable = not narrowing_settings(config.generation)
         self._processes = processes
-        self._seen = False
+        self.is_due = self._comparable
+        """Whether the first batch is still to be checked."""
 
-    def __call__(self, experience: Experience, sampler_logps: Sequence[Sequence[float]]) -> Checked:
-        """Returns the tensors of the correction and the figures of the difference.
+    def verify(self, experience: Experience, sampler_logps: Sequence[Sequence[float]], *, generator: str) -> None:
+        """Passes if the first batch that has tokens to compare agrees.
 
         Args:
             experience: With `sampled` and `old_logps`.
             sampler_logps: Of each token, NaN where the sampler knows none.
+            generator: Its name, for the message.
 
         Raises:
-            TrainingStopped: The first batch does not agree.
+            TrainingStopped: It does not.
         """
+        old_BC, sampled_BC = experience.tensors["old_logps"], experience.tensors["sampled"]
+        sampler_BC = padded(sampler_logps, dtype=torch.float32).to(old_BC.device)
+        parity.check_logps(sampler_BC, old_BC, sampled_BC, generator=generator, **self._bounds)
+        self.is_due = not bool(sampled_BC.any())
+
+    def corrected(self, experience: Experience, sampler_logps: Sequence[Sequence[float]]) -> Checked:
+        """Returns the tensors of the correction for vLLM and the figures of the difference; arguments as `verify`."""
         old_BC, sampled_BC = experience.tensors["old_logps"], experience.tensors["sampled"]
         sampler_BC = padded(sampler_logps, dtype=torch.float32).to(old_BC.device)
         tensors, figures = {"sampling_logps": sampler_BC}, {}
         if self._comparable:
             figures = parity.logp_gap(sampler_BC, old_BC, sampled_BC).figures()
-            if not self._seen:
-                parity.check_logps(sampler_BC, old_BC, sampled_BC, generator="vLLM", **self._bounds)
-                self._seen = True
         if self._args.vllm_importance_sampling_correction:
             ratio = importance_ratio(
                 old_BC,
