@@ -67,6 +67,8 @@ def of_reward(name: str, says: tuple[str, ...], reward: str) -> Case:
     return Case(name, RL, says, (rl(rewards=f'{{name: "own.py:{reward}"}}'), REWARDS), absent=(f"{RUN}/final",))
 
 
+SIGNAL = "signal: {{{}}}\n"
+POOLS = "signal: {{prompt_pools: true, pool_shares: {{{}}}}}\n"
 HEAD = "data:\n  train:\n    - {task: counting, num_examples: 8, difficulties: [1]}\n"
 
 RECIPES = (
@@ -116,6 +118,69 @@ RECIPES = (
     recipe("run name that is a path", SFT + " --run-name a/b", ("--run-name", "a/b"), sft()),
     recipe("evaluation on unknown data", "eval nano --data countin --num-examples 2", ("--data countin", "counting"), sft()),
     recipe("drawn task without an end", "eval nano --data counting", ("--data counting", "--num-examples"), sft()),
+)
+
+ALGORITHM = (
+    recipe("unknown preset", RL + " --set algorithm.preset=demistify", ("--set algorithm.preset", "demistify", "demystify"), rl()),
+    recipe(
+        "preset of another kind",
+        RL + " --set algorithm.preset=demystify --set algorithm.kind=grpo",
+        ("--set algorithm.kind", "preset demystify has ppo, got grpo"),
+        rl(),
+    ),
+    recipe("critic's key without a critic", RL + " --set algorithm.vf_coef=0.5", ("algorithm.vf_coef", "kind: ppo"), rl()),
+    recipe("KL term in a reward that has no tokens", RL + " --set algorithm.kl_in=reward", ("algorithm.kl_in", "kind: ppo"), rl()),
+    recipe("nothing to compare with", RL + " --set algorithm.num_generations=1", ("num_generations 1", "group", "2 or more"), rl()),
+    recipe(
+        "loss that PPO does not have",
+        RL + " --set algorithm.kind=ppo --set algorithm.loss_type=cispo",
+        ("algorithm.loss_type", "dapo", "cispo"),
+        rl(),
+    ),
+    recipe(
+        "upper clip below the lower one",
+        RL + " --set algorithm.epsilon_high=0.1",
+        ("algorithm.epsilon_high", "0.1 < 0.2"),
+        rl(),
+    ),
+    recipe(
+        "hidden layers of a head that has none",
+        RL + " --set algorithm.kind=ppo --set algorithm.value_head_sizes=[8]",
+        ("algorithm.value_head_sizes", "value_head: mlp"),
+        rl(),
+    ),
+    recipe(
+        "flat groups where none are compared",
+        RL + " --set algorithm.kind=ppo --set signal.drop_flat_groups=true",
+        ("signal.drop_flat_groups", "not compared", "kind: grpo"),
+        rl(),
+    ),
+    recipe(
+        "rounds without dynamic sampling",
+        RL,
+        ("r.yaml:10: signal.max_sampling_rounds", "dynamic_sampling"),
+        rl(more=SIGNAL.format("max_sampling_rounds: 5")),
+    ),
+    recipe("age of no replay", RL, ("r.yaml:10: signal.replay_max_age", "replay_size"), rl(more=SIGNAL.format("replay_max_age: 5"))),
+    recipe(
+        "pool mistyped",
+        RL,
+        ("r.yaml:10: signal.pool_shares.unsen", "unseen"),
+        rl(more=SIGNAL.format("prompt_pools: true, pool_shares: {unsen: 0.5, useful: 0.5, hard: 0, easy: 0}")),
+    ),
+    recipe("pool left out", RL, ("r.yaml:10: signal.pool_shares", "missing: hard, easy"), rl(more=POOLS.format("unseen: 0.5, useful: 0.5"))),
+    recipe(
+        "pools that give nothing",
+        RL,
+        ("r.yaml:10: signal.pool_shares", "every share is 0"),
+        rl(more=POOLS.format("unseen: 0, useful: 0, hard: 0, easy: 0")),
+    ),
+    recipe("forward passes without tokens", RL + " --set training.max_tokens_per_forward=0", ("max_tokens_per_forward", "> 0"), rl()),
+    recipe("prompts shared by half", RL + " --set training.shared_prompt=maybe", ("training.shared_prompt", "auto, off, on"), rl()),
+    recipe("noise that samplers do not read", RL, ("r.yaml:10: trl.neftune_noise_alpha", "RL"), rl(more="trl: {neftune_noise_alpha: 5}\n")),
+    Case(
+        "vLLM where there is none", RL, ("trl.use_vllm", "vlmpost[vllm]"), (rl(more="trl: {use_vllm: true}\n"),), absent=(f"{RUN}/final",)
+    ),
 )
 
 RUNS = (
@@ -460,4 +525,4 @@ TASKS = (
     ),
 )
 
-CASES = (*RECIPES, *RUNS, *DATA, *MODELS, *TRAINING, *ANSWER_FILES, *TASKS)
+CASES = (*RECIPES, *ALGORITHM, *RUNS, *DATA, *MODELS, *TRAINING, *ANSWER_FILES, *TASKS)

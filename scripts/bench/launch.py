@@ -24,16 +24,14 @@ def sft_recipe(*, max_steps: int, examples_per_step: int, save_steps: int, num_e
     }
 
 
-def rl_recipe(
-    *, max_steps: int, prompts_per_step: int, save_steps: int, num_examples: int = 256, freeze: bool = True, seeding: str = "sample"
-) -> Recipe:
+def rl_recipe(*, max_steps: int, prompts_per_step: int, save_steps: int, num_examples: int = 256) -> Recipe:
     """GRPO of the nano VLM on drawn tasks, with one reward."""
     return {
-        "model": {"path": "nano", "device": "cpu", "freeze_vision_tower": freeze, "freeze_multi_modal_projector": freeze},
+        "model": {"path": "nano", "device": "cpu"},
         "data": {"train": [{"task": "card_sums", "num_examples": num_examples}]},
         "rewards": [{"name": "accuracy"}],
         "algorithm": {"num_generations": 8},
-        "generation": {"max_completion_length": 48, "seeding": seeding},
+        "generation": {"max_completion_length": 48},
         "training": {"max_steps": max_steps, "prompts_per_step": prompts_per_step, "learning_rate": 1e-5},
         "checkpoints": {"save_steps": save_steps},
     }

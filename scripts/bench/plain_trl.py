@@ -1,7 +1,7 @@
-"""The shortest TRL scripts that do what the benchmark recipes say: the other side of `step_time.py`.
+"""The shortest TRL script that does what the SFT recipe of `step_time.py` says: its other side.
 
-`python plain_trl.py sft|rl STEPS OUT.json` writes {"losses": [...], "times": [...], "cpu_times": [...]}. vlmpost gives the drawn rows,
-the judge and the processor (transformers cannot load it without torchvision); the training is TRL's own.
+`python plain_trl.py STEPS OUT.json` writes {"losses": [...], "times": [...], "cpu_times": [...]}. vlmpost gives the drawn rows and the
+processor (transformers cannot load it without torchvision); the training is TRL's own.
 """
 
 from __future__ import annotations
@@ -14,14 +14,12 @@ from pathlib import Path
 
 from datasets import Dataset, Features, Image, List, Value
 from transformers import AutoModelForImageTextToText, TrainerCallback
-from trl import GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer
+from trl import SFTConfig, SFTTrainer
 
 from vlmpost import tasks
-from vlmpost.answers import judge
 from vlmpost.config.schema import ModelConfig
 from vlmpost.data.conversation import to_messages
-from vlmpost.models.families import vision_token_ids
-from vlmpost.models.loader import NANO_DIR, load_processor, read_family
+from vlmpost.models.loader import NANO_DIR, load_processor
 
 MESSAGES = [{"role": Value("string"), "content": [{"type": Value("string"), "text": Value("string")}]}]
 
@@ -41,7 +39,7 @@ class Stopwatch(TrainerCallback):
             self.cpu_times.append(time.process_time())
 
 
-def rows(kind: str) -> Dataset:
+def rows() -> Dataset:
     """256 drawn rows with their images as PNG, decoded by `datasets` when they are asked for."""
     examples = list(tasks.stream("card_sums", split="train", seed=0, num_examples=256, difficulties=[1, 2, 3, 4, 5]))
     table = [
@@ -51,48 +49,32 @@ def rows(kind: str) -> Dataset:
                 for message in to_messages(example, instruction=None)
             ],
             "images": [{"bytes": image.data} for image in example.images],
-            **({"completion": [{"role": "assistant", "content": [{"type": "text", "text": example.solution}]}]} if kind == "sft" else {}),
-            **({"answer": example.answer} if kind == "rl" else {}),
+            "completion": [{"role": "assistant", "content": [{"type": "text", "text": example.solution}]}],
         }
         for example in examples
     ]
-    features = {"prompt": MESSAGES, "images": List(Image())}
-    features |= {"completion": MESSAGES} if kind == "sft" else {"answer": Value("string")}
-    return Dataset.from_list(table, features=Features(features))
+    return Dataset.from_list(table, features=Features({"prompt": MESSAGES, "images": List(Image()), "completion": MESSAGES}))
 
 
-def correct(completions: list[list[dict[str, str]]], answer: list[str], **kwargs: object) -> list[float]:  # noqa: ARG001
-    """1.0 for a right answer."""
-    pairs = zip(completions, answer, strict=True)
-    return [float(judge(completion[0]["content"], answer=gold, answer_type="number").correct) for completion, gold in pairs]
-
-
-def main(kind: str, steps: int, out: Path) -> None:
+def main(steps: int, out: Path) -> None:
     """Trains and writes losses and times."""
-    model = AutoModelForImageTextToText.from_pretrained(NANO_DIR)
-    processor = load_processor(ModelConfig())
     stopwatch = Stopwatch()
     with tempfile.TemporaryDirectory() as folder:
-        shared = {
-            "output_dir": folder, "max_steps": steps, "logging_steps": 1, "bf16": False, "use_cpu": True, "gradient_checkpointing": False,
-            "lr_scheduler_type": "cosine", "report_to": "none", "disable_tqdm": True, "save_strategy": "no", "seed": 42,
-            "dataloader_pin_memory": False,
-        }  # fmt: skip
-        if kind == "sft":
-            args = SFTConfig(**shared, per_device_train_batch_size=16, learning_rate=1e-4, max_length=None)
-            trainer = SFTTrainer(model=model, args=args, train_dataset=rows(kind), processing_class=processor, callbacks=[stopwatch])
-        else:
-            suppressed = vision_token_ids(read_family(NANO_DIR), processor.tokenizer)
-            args = GRPOConfig(
-                **shared, per_device_train_batch_size=64, num_generations=8, max_completion_length=48, learning_rate=1e-5,
-                generation_kwargs={"suppress_tokens": list(suppressed)},
-            )  # fmt: skip
-            trainer = GRPOTrainer(
-                model=model, args=args, reward_funcs=correct, train_dataset=rows(kind), processing_class=processor, callbacks=[stopwatch]
-            )
+        args = SFTConfig(
+            output_dir=folder, max_steps=steps, logging_steps=1, bf16=False, use_cpu=True, gradient_checkpointing=False,
+            lr_scheduler_type="cosine", report_to="none", disable_tqdm=True, save_strategy="no", seed=42, dataloader_pin_memory=False,
+            per_device_train_batch_size=16, learning_rate=1e-4, max_length=None,
+        )  # fmt: skip
+        trainer = SFTTrainer(
+            model=AutoModelForImageTextToText.from_pretrained(NANO_DIR),
+            args=args,
+            train_dataset=rows(),
+            processing_class=load_processor(ModelConfig()),
+            callbacks=[stopwatch],
+        )
         trainer.train()
     out.write_text(json.dumps({"losses": stopwatch.losses, "times": stopwatch.times, "cpu_times": stopwatch.cpu_times}), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))
+    main(int(sys.argv[1]), Path(sys.argv[2]))

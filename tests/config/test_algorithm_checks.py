@@ -73,7 +73,7 @@ def test_a_key_of_the_signal_without_what_it_belongs_to_is_named(key: str, value
 @pytest.mark.parametrize(
     ("shares", "key", "said"),
     [
-        ({"easy": 0.1}, ("signal", "pool_shares"), "unseen, useful, hard is missing"),
+        ({"easy": 0.1}, ("signal", "pool_shares"), "missing: unseen, useful, hard"),
         ({"unseen": 0.0, "useful": 0.0, "hard": 0.0, "easy": 0.0}, ("signal", "pool_shares"), "every share is 0"),
         ({"unseen": 1.5, "useful": 0.5, "hard": 0.0, "easy": 0.0}, ("signal", "pool_shares", "unseen"), "from 0 to 1, got 1.5"),
         ({"unseen": 0.5, "useful": -0.5, "hard": 0.0, "easy": 0.0}, ("signal", "pool_shares", "useful"), "from 0 to 1, got -0.5"),

@@ -38,9 +38,9 @@ def test_our_own_keys_are_refused_and_others_pass() -> None:
 
 
 def test_what_only_sft_has_a_use_for_is_refused_in_rl() -> None:
-    assert set(OWNED_IN_RL) == {"pad_to_multiple_of", "use_liger_kernel"}
-    for name in OWNED_IN_RL:
-        assert str(trl_key("rl", name)).startswith("has no effect in RL; ")
+    assert set(OWNED_IN_RL) == {"label_smoothing_factor", "neftune_noise_alpha", "pad_to_multiple_of", "use_liger_kernel"}
+    for name, why in OWNED_IN_RL.items():
+        assert trl_key("rl", name) == f"{why}."
         assert trl_key("sft", name) is None
 
 

@@ -35,6 +35,14 @@ def test_frozen_weights_are_shared_and_those_that_train_are_not(tiny_model: Tiny
         assert (one is other) == (not one.requires_grad), name
 
 
+def test_a_backbone_that_is_copied_whole_shares_no_weight(tiny_model: TinyModel) -> None:
+    model = _model(tiny_model)
+    whole = ValueModel(model, sizes=(), separate=True, seed=0, copies_frozen=True).backbone
+    assert whole is not None
+    for (name, one), (_, other) in zip(model.base_model.named_parameters(), whole.named_parameters(), strict=True):
+        assert torch.equal(one, other) and one is not other and one.requires_grad == other.requires_grad, name
+
+
 def test_with_adapters_only_the_adapters_are_new(tiny_model: TinyModel) -> None:
     adapted = get_peft_model(_model(tiny_model), LoraConfig(r=2, target_modules=r".*language_model.*q_proj"))
     backbone = adapted.get_base_model().base_model

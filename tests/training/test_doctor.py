@@ -73,6 +73,12 @@ def test_flat_groups_turn_fatal_when_nothing_was_learnt_for_fifty_rows():
     assert [finding.fatal for finding in findings] == [True]
 
 
+def test_completions_that_no_reward_applies_to_are_neither_flat_nor_a_dead_model():
+    for nothing in (None, float("nan")):  # null in metrics.jsonl
+        found = _examine({"reward": nothing, "flat_group_share": 1.0, "grad_norm": 0.0}, num_rows=65)
+        assert [(finding.name, finding.fatal, at) for at, finding in found] == [("no rewards", False, 15), ("no rewards", True, 60)]
+
+
 def test_zero_gradients_of_flat_groups_are_not_called_a_dead_model():
     assert doctor.zero_gradients([{"grad_norm": 0.0, "flat_group_share": 1.0}] * 5) is None
     assert doctor.zero_gradients([{"grad_norm": 0.0}] * 3) is not None

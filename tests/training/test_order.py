@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-from hypothesis import given
-from hypothesis import strategies as st
 from trl.trainer.utils import RepeatSampler
 
-from vlmpost.training.order import PromptSampler, StepSampler, mini_batch_order
+from vlmpost.training.order import PromptSampler, StepSampler
 
 
 def test_an_epoch_of_sft_is_filled_to_whole_steps_from_its_own_beginning():
@@ -39,22 +37,3 @@ def test_rl_order_is_trls_in_every_epoch_and_can_start_in_any():
 def test_iterating_twice_in_one_epoch_gives_one_order():
     sampler = PromptSampler(7, prompts_per_step=3, num_generations=2, num_repeats=1, seed=0)
     assert list(sampler) == list(sampler)
-
-
-@given(rows_each=st.integers(1, 12), num_mini_batches=st.integers(1, 4), num_processes=st.integers(1, 4))
-def test_mini_batches_hold_the_same_rows_for_any_number_of_processes(rows_each, num_mini_batches, num_processes):
-    total = rows_each * num_mini_batches * num_processes
-
-    def rows_of(mini_batch: int, processes: int) -> set[int]:
-        local = total // processes
-        size = local // num_mini_batches
-        order = mini_batch_order(local, num_mini_batches=num_mini_batches)
-        mine = order[mini_batch * size : (mini_batch + 1) * size]
-        return {int(row) + rank * local for rank in range(processes) for row in mine}
-
-    for mini_batch in range(num_mini_batches):
-        assert rows_of(mini_batch, 1) == rows_of(mini_batch, num_processes)
-
-
-def test_one_mini_batch_keeps_the_order():
-    assert mini_batch_order(4, num_mini_batches=1).tolist() == [0, 1, 2, 3]

@@ -1,4 +1,4 @@
-"""What sharding would do to rows with and without images in one run, and that it is refused before it can.
+"""What sharding would do to rows with and without images in one run, and that it is refused before it can; PPO with all it needs.
 
 The head's gradient under FSDP2 is in `test_resume.py`, which has the one-process run to compare with.
 """
@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from vlmpost.runs.directory import open_existing
+from vlmpost.runs.metrics import read_metrics
+from vlmpost.training.executor import run_rl
 
 pytestmark = pytest.mark.train
 DRIVE = Path(__file__).parent / "drive_fsdp2.py"
@@ -45,3 +47,21 @@ def test_mixed_rows_are_refused_under_fsdp2_where_they_would_send_the_processes_
     assert unguarded.returncode != 0
     assert "collective mismatch" in unguarded.stderr, "one process gathers the vision tower while the other gathers the language model"
     assert not open_existing(tmp_path / "unguarded").final_dir.exists()
+
+
+def test_a_critic_of_its_own_beside_a_frozen_vision_tower_trains_under_fsdp2_as_on_one_process(tiny_model, rl_recipe, new_run, tmp_path):
+    config = rl_recipe(
+        tiny_model("qwen2_5_vl"),
+        model__freeze_vision_tower=True,
+        algorithm={"kind": "ppo", "critic": "separate", "num_generations": 2, "beta": 0.02},
+        training__max_steps=2,
+    )
+    one = new_run(tmp_path / "one", config)
+    run_rl(config, one)
+    (tmp_path / "config.json").write_text(config.model_dump_json())
+    sharded = _on_two_processes("rl", tmp_path / "config.json", tmp_path / "two")
+    assert sharded.returncode == 0, sharded.stderr[-3000:]
+    for name in ("loss", "value_loss", "grad_norm"):
+        series = [[row[name] for row in read_metrics(run)] for run in (one, open_existing(tmp_path / "two"))]
+        assert series[1] == pytest.approx(series[0], rel=1e-4, abs=1e-5), name
+        assert len(series[0]) == 2 and all(series[0]), name

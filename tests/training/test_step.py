@@ -152,6 +152,20 @@ def test_a_ppo_step_is_that_of_the_naked_script(tiny_model, rl_recipe, new_run, 
     assert _distance(after, {name: watch.before[name] for name in after}) > 1e-4
 
 
+def test_the_log_probabilities_of_sampling_are_those_without_dropout(tiny_model, rl_recipe, new_run, tmp_path, watch):
+    training = ONE_STEP["training"] | {"max_steps": 3, "learning_rate": 0.02, "num_mini_batches": 2}
+    adapter = {"model__use_peft": True, "model__lora_dropout": 0.5}
+    config = rl_recipe(tiny_model("qwen2_5_vl"), algorithm={"num_generations": 4}, **ONE_STEP | {"training": training}, **adapter)
+    run_rl(config, new_run(tmp_path / "run", config))
+    old = watch.batches[-1].experience.tensors["old_logps"]  # of a new batch, and with adapters that two steps have moved
+    model, inputs, completions, mask = watch.rewound()
+    with torch.no_grad():
+        dropped = naked_grpo.completion_logps(model.train(), inputs, completions, mask) * mask
+        whole = naked_grpo.completion_logps(model.eval(), inputs, completions, mask) * mask
+    assert torch.allclose(old, whole, rtol=0, atol=1e-5)
+    assert (old - dropped).abs().max() > 0.01
+
+
 @pytest.mark.parametrize("loss_type", ["grpo", "dr_grpo", "dapo", "bnpo", "cispo", "sapo", "vespo"])
 def test_three_steps_are_those_of_plain_trl_fed_with_the_same_completions(loss_type, tiny_model, rl_recipe, new_run, tmp_path, watch):
     folder = tiny_model("qwen2_5_vl")

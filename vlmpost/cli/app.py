@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from vlmpost.cli import config, data, demo, environment, evaluation, make, plan, recipes, reward, rollouts, tasks, train
+from vlmpost.cli import config, data, demo, environment, evaluation, make, merge, plan, recipes, reward, rollouts, tasks, train
 from vlmpost.cli.log import RunLog
 from vlmpost.errors import RunError, VlmpostError
 
@@ -35,6 +35,7 @@ app.command("demo", rich_help_panel=TRAIN)(demo.demo)
 app.command("sft", rich_help_panel=TRAIN)(train.sft)
 app.command("rl", rich_help_panel=TRAIN)(train.rl)
 app.command("eval", rich_help_panel=TRAIN)(evaluation.evaluate)
+app.command("merge", rich_help_panel=TRAIN)(merge.merge)
 app.command("plan", rich_help_panel=TRAIN)(plan.plan)
 app.command("rollouts", rich_help_panel=LOOK)(rollouts.rollouts)
 app.command("config", rich_help_panel=LOOK)(config.config)

@@ -43,4 +43,5 @@ def rows_progress() -> Iterator[Callable[[str, int, int | None], None]]:
     try:
         yield show
     finally:
-        bar.stop()
+        if console.is_terminal:  # elsewhere `stop` prints an empty line
+            bar.stop()

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from vlmpost.cli.prepare import Prepared
-from vlmpost.config.schema import DataConfig, RlConfig, SourceConfig
+from vlmpost.config.schema import DataConfig, RlConfig, SignalConfig, SourceConfig
 from vlmpost.runs.directory import world_size
 
 
@@ -40,8 +40,9 @@ def summary_lines(prepared: Prepared, *, run_folder: Path) -> list[str]:
         preset = "" if algorithm.preset is None else f" (preset {algorithm.preset})"
         lines.append(
             f"loss      {kind}{preset}, {algorithm.loss_type}, beta {algorithm.beta:g}, clip {algorithm.epsilon:g}, "
-            f"{algorithm.num_iterations} pass(es)"
+            f"{algorithm.num_iterations} pass(es){f', {algorithm.critic} critic' if algorithm.kind == 'ppo' else ''}"
         )
+        lines += _under("signal", _signal_lines(config.signal))
     lines += _under("batch", batch.lines())
     lines.append(f"steps     {steps} over {num_examples} examples, {world_size()} process(es)")
     if num_examples < batch.prompts_per_step and isinstance(config, RlConfig):
@@ -86,6 +87,13 @@ def _reward_lines(config: RlConfig) -> Iterator[str]:
     for term in bound.terms:
         arguments = ", ".join(f"{key}={value}" for key, value in term.arguments.items())
         yield f"{term.weight:g} x {term.name}{f' ({arguments})' if arguments else ''}"
+
+
+def _signal_lines(signal: SignalConfig) -> Iterator[str]:
+    """What is done so that rollouts teach; nothing where nothing is."""
+    given = signal.model_dump(exclude_defaults=True)
+    if given:
+        yield ", ".join(name if value is True else f"{name} {value}" for name, value in given.items())
 
 
 def _under(title: str, lines: Sequence[str] | Iterator[str]) -> list[str]:

@@ -54,7 +54,7 @@ def signal_faults(signal: SignalConfig, *, given: Given, algorithm: AlgorithmCon
             yield Fault(("signal", name), f"has no effect without {switch}; add that, or leave it out.")
     missing = [pool for pool in _POOLS if pool not in signal.pool_shares]
     if missing:
-        yield Fault(("signal", "pool_shares"), f"must name every pool; {', '.join(missing)} is missing (0 is a share).")
+        yield Fault(("signal", "pool_shares"), f"must name every pool; missing: {', '.join(missing)} (0 is a share).")
     wrong = {pool: share for pool, share in signal.pool_shares.items() if not 0 <= share <= 1}
     for pool, share in wrong.items():
         yield Fault(("signal", "pool_shares", pool), f"expected a share from 0 to 1, got {share:g}.")

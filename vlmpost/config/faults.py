@@ -28,21 +28,29 @@ def _fault(kind: Kind, data: object, details: ErrorDetails) -> Fault:
     if details["type"] == "missing":
         meaning = meaning_of(kind, location)
         return Fault(location, f"required, and missing{f' ({meaning})' if meaning else ''}.")
+    if details["type"] == "literal_error" and location[-1] == "[key]":
+        choices = _choices(details)
+        return Fault(location[:-1], f"unknown key; choose one of {', '.join(choices)}{near(str(location[-2]), choices) or '.'}")
     key, value = lookup(data, location)
     return Fault(key, _wrong_value(kind, key, value, details))
 
 
 def _wrong_value(kind: Kind, key: Key, value: object, details: ErrorDetails) -> str:
-    context: Mapping[str, object] = details.get("ctx", {})
     if details["type"] == "literal_error" and isinstance(value, str):
-        choices = [word.strip("'\" ") for word in str(context["expected"]).replace(" or ", ", ").split(",")]
-        return f"got {value!r}; choose one of {', '.join(sorted(choices))}{near(value, choices) or '.'}"
+        choices = _choices(details)
+        return f"got {value!r}; choose one of {', '.join(choices)}{near(value, choices) or '.'}"
     if details["type"] == "too_short":
         return "needs at least one entry, and has none."
     expected = expected_at(kind, key)
     if details["type"] in _TYPE_ERRORS or expected:
         return f"expected {expected or _TYPE_ERRORS[details['type']]}, got {got(value)}."
     return f"{details['msg']}; got {got(value)}."
+
+
+def _choices(details: ErrorDetails) -> list[str]:
+    """The words that a literal may be, by name."""
+    expected = str(details.get("ctx", {})["expected"])
+    return sorted(word.strip("'\" ") for word in expected.replace(" or ", ", ").split(","))
 
 
 _TYPE_ERRORS: Mapping[str, str] = {

@@ -68,7 +68,7 @@ def trl_key(kind: Kind, name: str) -> str | None:
         per_step = "examples_per_step" if kind == "sft" else "prompts_per_step"
         return f"set by vlmpost; {OWNED[name].format(per_step=per_step)}."
     if kind == "rl" and name in OWNED_IN_RL:
-        return f"has no effect in RL; {OWNED_IN_RL[name]}."
+        return f"{OWNED_IN_RL[name]}."
     if name in _index(kind) and name in trl_fields(kind):
         return f"set by vlmpost; use `{_index(kind)[name][0]}.{name}`."
     if name in trl_fields(kind):

@@ -61,19 +61,20 @@ RL_FIELDS: Final = frozenset(
 
 
 OWNED: Final[dict[str, str]] = {
-    "accelerator_config": "it is set by vlmpost",
+    "accelerator_config": "there is nothing to choose",
     "auto_find_batch_size": "use `training.per_device_train_batch_size`",
     "bf16": "use `model.dtype`",
     "bf16_full_eval": "use `model.dtype`",
     "cache_implementation": "vlmpost's own decoder keeps the cache",
+    "cast_lm_head_to_fp32": "TRL does not find the head of a vision-language model",
     "chat_template_kwargs": "the processor's own chat template is used as it is",
     "chat_template_path": "the processor's own chat template is always used",
     "completion_only_loss": "only the solution carries loss, always",
     "data_seed": "use `training.seed`",
-    "dataloader_drop_last": "it is set by vlmpost",
+    "dataloader_drop_last": "there is nothing to choose",
     "dataloader_num_workers": "use `data.num_workers`",
-    "dataloader_pin_memory": "it is set by vlmpost",
-    "dataset_kwargs": "it is set by vlmpost",
+    "dataloader_pin_memory": "there is nothing to choose",
+    "dataset_kwargs": "there is nothing to choose",
     "dataset_num_proc": "use `data.num_workers`",
     "dataset_text_field": "use `data.train.0.columns`",
     "disable_tqdm": "vlmpost shows its own progress",
@@ -95,11 +96,11 @@ OWNED: Final[dict[str, str]] = {
     "load_best_model_at_end": "every checkpoint is kept as it is; choose with `vlmpost eval`",
     "log_completions": "use `logging.rollout_steps`",
     "log_completions_hub_repo": "use `logging.rollout_steps`",
-    "log_level": "it is set by vlmpost",
-    "log_level_replica": "it is set by vlmpost",
+    "log_level": "there is nothing to choose",
+    "log_level_replica": "there is nothing to choose",
     "log_multimodal": "use `logging.rollout_steps`",
     "log_unique_prompts": "use `logging.rollout_steps`",
-    "logging_nan_inf_filter": "it is set by vlmpost",
+    "logging_nan_inf_filter": "there is nothing to choose",
     "logging_strategy": "use `logging.logging_steps`",
     "max_length": "use `data.max_length`",
     "max_tool_calling_iterations": "use `episode.verify_iterations`",
@@ -112,8 +113,8 @@ OWNED: Final[dict[str, str]] = {
     "pad_token": "the processor's own is always used",
     "padding_free": "rows with images cannot be packed",
     "per_device_eval_batch_size": "use `training.per_device_train_batch_size`",
-    "prediction_loss_only": "it is set by vlmpost",
-    "remove_unused_columns": "it is set by vlmpost",
+    "prediction_loss_only": "there is nothing to choose",
+    "remove_unused_columns": "there is nothing to choose",
     "resume_from_checkpoint": "use --resume",
     "restore_callback_states_from_checkpoint": "use --resume",
     "reward_weights": "use `rewards.0.weight`",
@@ -133,7 +134,9 @@ OWNED: Final[dict[str, str]] = {
 """Arguments that vlmpost sets itself or refuses, beside those that are keys of its own, and what to do instead."""
 
 OWNED_IN_RL: Final[dict[str, str]] = {
-    "pad_to_multiple_of": "completions are read without padding where the model can",
-    "use_liger_kernel": "the losses are vlmpost's own, over TRL's fused head",
+    "label_smoothing_factor": "has no effect in RL; sampled tokens are no labels",
+    "neftune_noise_alpha": "not for RL: completions are sampled without the noise that the update would read",
+    "pad_to_multiple_of": "has no effect in RL; completions are read without padding where the model can",
+    "use_liger_kernel": "has no effect in RL; the losses are vlmpost's own, over TRL's fused head",
 }
 """Arguments of both that only SFT has a use for: why RL refuses them."""

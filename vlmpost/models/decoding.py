@@ -29,6 +29,7 @@ from vlmpost.models import decoding_cache, plain_generation, prefill
 from vlmpost.models.completion import Completion, end_token_ids, finished, suppressed_token_ids
 from vlmpost.models.decoding_cache import DecodingCache
 from vlmpost.models.families import FAMILIES
+from vlmpost.models.modes import at_rest
 from vlmpost.models.prefill import ReadPrompts
 from vlmpost.models.prompts import EncodedPrompt, grown
 from vlmpost.models.sampling import TokenSampler, check_finite, streams
@@ -328,16 +329,10 @@ def _attending(language_model: PreTrainedModel) -> Iterator[None]:
 
 @contextmanager
 def _reading(model: nn.Module) -> Iterator[None]:
-    """No dropout, no gradient checkpointing and no graph inside the block; each module's mode comes back."""
-    training = [module for module in model.modules() if module.training]
-    model.eval()
-    try:
-        # Not inference_mode: what a model keeps (rotary frequencies of long contexts) would be lost to training.
-        with torch.no_grad():
-            yield
-    finally:
-        for module in training:
-            module.training = True
+    """No dropout, no gradient checkpointing and no graph inside the block."""
+    # Not inference_mode: what a model keeps (rotary frequencies of long contexts) would be lost to training.
+    with at_rest(model), torch.no_grad():
+        yield
 
 
 def _ignore(num_done: int, num_all: int) -> None:

@@ -5,7 +5,8 @@ the policy holds it: its weights lie beside a checkpoint's, for an exact resume.
 
 A backbone of its own starts as the policy's. What the policy trains it has once more, with gradients and optimizer state, and it keeps
 the activations of its own pass: with all weights trained, about twice the memory of a critic that shares. Frozen weights are the
-policy's own tensors: with LoRA only the adapters are new, with a frozen vision tower the language model alone.
+policy's own tensors: with LoRA only the adapters are new, with a frozen vision tower the language model alone. Not under FSDP2, which
+takes a tensor into one place of the module only: there the backbone is copied whole.
 
 Source: a critic that starts from the policy's checkpoint: Demystifying Long CoT, arXiv 2502.03373.
 """
@@ -37,12 +38,13 @@ class ValueModel(nn.Module):
         sizes: Widths of the head's layers; see `ValueHead`.
         separate: Whether to read values from a backbone of its own.
         seed: Seed of the head's first weights.
+        copies_frozen: Whether a backbone of its own has frozen weights of its own too.
     """
 
-    def __init__(self, model: PreTrainedModel, *, sizes: Sequence[int], separate: bool, seed: int) -> None:
+    def __init__(self, model: PreTrainedModel, *, sizes: Sequence[int], separate: bool, seed: int, copies_frozen: bool = False) -> None:
         super().__init__()
         self.head = ValueHead(model.config.get_text_config().hidden_size, sizes=sizes, seed=seed).to(model.device)
-        self.backbone = twin(model.base_model) if separate else None
+        self.backbone = twin(model.base_model, copies_frozen=copies_frozen) if separate else None
 
     def state_dict(self, *, destination: Any = None, **_: Any) -> dict[str, Any]:  # Any: as nn.Module, which asks its parts with these
         """Nothing: a model gives its weights without those of the value model that it carries. `save` writes them."""
@@ -73,12 +75,14 @@ class ValueModel(nn.Module):
             value_head.load_weights(_trained(self.backbone), folder / FOLDER / BACKBONE_FILE, what="critic's backbone")
 
 
-def twin(backbone: Module) -> Module:
-    """Returns a copy with weights of its own where they train. Frozen weights and configurations are the same objects.
+def twin(backbone: Module, *, copies_frozen: bool = False) -> Module:
+    """Returns a copy with weights of its own where they train. Configurations are the same objects, and frozen weights unless copied.
 
     Whatever is switched in a configuration, such as the kind of attention, is switched for both.
     """
-    shared: list[Any] = [parameter for parameter in backbone.parameters() if not parameter.requires_grad]  # Any: and configurations
+    shared: list[Any] = []  # Any: weights and configurations
+    if not copies_frozen:
+        shared += [parameter for parameter in backbone.parameters() if not parameter.requires_grad]
     shared += [vars(module)["config"] for module in backbone.modules() if "config" in vars(module)]
     return copy.deepcopy(backbone, {id(one): one for one in shared})
 

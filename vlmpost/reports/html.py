@@ -25,9 +25,13 @@ CURVES = (
     "length_tokens",
     "truncated_share",
     "flat_group_share",
+    "useful_groups",
+    "tokens_per_useful_group",
     "parse_failure_share",
     "kl",
     "entropy",
+    "value_loss",
+    "explained_variance",
     "grad_norm",
 )
 """Figures drawn, in this order, where a run has them."""

@@ -24,6 +24,7 @@ SHOWN: tuple[tuple[str, str, str], ...] = (
     ("length_tokens", "length", "{:.0f}"),
     ("truncated_share", "cut", "{:.0%}"),
     ("flat_group_share", "flat", "{:.0%}"),
+    ("explained_variance", "explained", "{:.2f}"),
     ("memory_gib", "mem", "{:.1f}G"),
 )
 """(key of metrics.jsonl, label, format) in the order shown; a row shows those it has."""

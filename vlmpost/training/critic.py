@@ -75,16 +75,19 @@ class Critic:
         model: The policy, with TRL's fused head already on it; the critic becomes a part of it that is never saved with it.
         settings: The algorithm of the recipe.
         seed: Seed of the head's first weights.
+        copies_frozen: See `ValueModel`.
     """
 
-    def __init__(self, model: PreTrainedModel | PeftModel, settings: AlgorithmConfig, *, seed: int) -> None:
+    def __init__(self, model: PreTrainedModel | PeftModel, settings: AlgorithmConfig, *, seed: int, copies_frozen: bool = False) -> None:
         self.settings = settings
         self.head_alone = False
         """Whether only the critic learns from the values, not the policy's backbone; one of its own always learns."""
         self.rests = False
         """Whether passes give no values."""
         self.base = model.get_base_model() if isinstance(model, PeftModel) else model
-        self.network = ValueModel(self.base, sizes=_sizes(settings), separate=settings.critic == "separate", seed=seed)
+        self.network = ValueModel(
+            self.base, sizes=_sizes(settings), separate=settings.critic == "separate", seed=seed, copies_frozen=copies_frozen
+        )
         self._put_on()
         _give_values(self.base, self)
 

@@ -99,7 +99,7 @@ def zero_gradients(rows: Sequence[MetricsRow]) -> Finding | None:
     last = rows[-NUM_ZERO_GRADIENT_ROWS:]
     if len(last) < NUM_ZERO_GRADIENT_ROWS or any(_number(row, "grad_norm") != 0.0 for row in last):
         return None
-    if any(_number(row, "flat_group_share") == 1.0 for row in last):
+    if any(_number(row, "flat_group_share") == 1.0 or _is_unrewarded(row) for row in last):
         return None
     return Finding(
         "zero gradients",
@@ -110,7 +110,9 @@ def zero_gradients(rows: Sequence[MetricsRow]) -> Finding | None:
 
 
 def flat_groups(rows: Sequence[MetricsRow]) -> Finding | None:
-    """Nearly all groups have one reward throughout, so that they teach nothing."""
+    """Nearly all groups have one reward throughout, so that they teach nothing; those without any reward are `no_rewards`' matter."""
+    if _is_unrewarded(rows[-1]):
+        return None
     hopeless = rows[-NUM_HOPELESS_ROWS:]
     if len(hopeless) == NUM_HOPELESS_ROWS and all(_number(row, "flat_group_share") == 1.0 for row in hopeless):
         return Finding(
@@ -131,6 +133,19 @@ _FLAT_REMEDY = (
     "Set signal.dynamic_sampling or signal.prompt_pools: true, use questions of middling difficulty, more algorithm.num_generations, "
     "a higher generation.temperature, or SFT first."
 )
+
+
+def no_rewards(rows: Sequence[MetricsRow]) -> Finding | None:
+    """No reward applies to any completion, so that nothing is good or bad."""
+    hopeless = len(rows) >= NUM_HOPELESS_ROWS and all(map(_is_unrewarded, rows[-NUM_HOPELESS_ROWS:]))
+    if not hopeless and (len(rows) < WINDOW or not all(map(_is_unrewarded, rows[-WINDOW:]))):
+        return None
+    return Finding(
+        "no rewards",
+        f"no reward applied to any completion of the last {NUM_HOPELESS_ROWS if hopeless else WINDOW} rows, to step {_step(rows)}",
+        "Each reward gave None: check that the rows hold what it reads (`vlmpost data check`), or add one that always applies.",
+        fatal=hopeless,
+    )
 
 
 def truncation(rows: Sequence[MetricsRow]) -> Finding | None:
@@ -234,6 +249,7 @@ RULES: tuple[Rule, ...] = (
     emitted_image_tokens,
     zero_gradients,
     flat_groups,
+    no_rewards,
     truncation,
     parse_failures,
     length_collapse,
@@ -247,6 +263,12 @@ RULES: tuple[Rule, ...] = (
 def _number(row: MetricsRow, key: str) -> float | None:
     value = row.get(key)
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _is_unrewarded(row: MetricsRow) -> bool:
+    """Whether completions were made and none was rewarded; rows of SFT have no reward at all."""
+    reward = row.get("reward", 0.0)
+    return reward is None or (isinstance(reward, float) and math.isnan(reward))
 
 
 def _mean(rows: Sequence[MetricsRow], key: str) -> float | None:

@@ -70,8 +70,8 @@ def joined(first: Experience, second: Experience) -> Experience:
 
     def stacked(name: str) -> torch.Tensor:
         parts = [one.tensors[name] for one in (first, second)]
-        wide = [functional.pad(part, (0, width - part.shape[1])) if part.ndim > 1 else part for part in parts]
-        return torch.cat(wide)
+        per_token = any(part.ndim > 1 and part.shape[1] > 1 for part in parts)  # [B, 1] beside longer completions: one for each of them
+        return torch.cat([functional.pad(part, (0, width - part.shape[1])) if per_token else part for part in parts])
 
     assert first.tensors.keys() == second.tensors.keys(), f"{sorted(first.tensors)} and {sorted(second.tensors)}"
     return Experience(

@@ -27,19 +27,18 @@ def micro_batches(
 ) -> list[list[int]]:
     """Returns the parts as lists of rows; every row is in one of them.
 
-    A completion that alone is over the limit is a part of its own.
+    A completion that alone is over the limit is a part of its own. Where fewer rows than parts wanted are left, the last parts are empty.
 
     Args:
         lengths: Tokens of each completion, at least one completion.
         owners: Which prompt each completion answers.
         prompt_lengths: Tokens of each prompt.
         limits: Of one part.
-        at_least: Parts wanted, where processes must take equally many passes; at most the number of rows.
+        at_least: Parts wanted, where processes must take equally many passes.
 
     >>> micro_batches([5, 9, 5, 9], [0, 1, 0, 1], [10, 10], Limits(max_rows=2))
     [[1, 3], [0, 2]]
     """
-    assert 1 <= at_least <= len(lengths), f"{at_least} parts of {len(lengths)} rows"
     groups: dict[int, list[int]] = {}
     for row, owner in enumerate(owners):
         groups.setdefault(owner, []).append(row)
@@ -52,11 +51,11 @@ def micro_batches(
             parts[-1] += unit
         else:
             parts.append(list(unit))
-    while len(parts) < at_least:
+    while len(parts) < min(at_least, len(lengths)):
         widest = max(range(len(parts)), key=lambda index: len(parts[index]))
         half = len(parts[widest]) // 2
         parts[widest : widest + 1] = [parts[widest][:half], parts[widest][half:]]
-    return parts
+    return parts + [[] for _ in range(len(parts), at_least)]
 
 
 def _fitting(

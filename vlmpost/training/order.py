@@ -85,23 +85,3 @@ class PromptSampler(Sampler[int]):
             for _ in range(self.num_repeats):
                 for index in prompts:
                     yield from [index] * self.num_generations
-
-
-def mini_batch_order(num_rows: int, *, num_mini_batches: int) -> torch.Tensor:
-    """The permutation that puts the rows of each mini-batch together: row j goes to mini-batch j modulo their number.
-
-    Each process applies it to its own slice of the batch. A slice is a multiple of `num_mini_batches` rows long, so every mini-batch
-    holds the same rows for any number of processes. The completions of a prompt are spread over the mini-batches, as by TRL's shuffle.
-
-    Args:
-        num_rows: Rows of this process: prompts times completions.
-        num_mini_batches: Optimizer steps that share the rows.
-
-    Returns:
-        int64 [num_rows].
-
-    >>> mini_batch_order(6, num_mini_batches=2).tolist()
-    [0, 2, 4, 1, 3, 5]
-    """
-    assert num_rows % num_mini_batches == 0, f"{num_rows} rows, {num_mini_batches} mini-batches"
-    return torch.argsort(torch.arange(num_rows) % num_mini_batches, stable=True)

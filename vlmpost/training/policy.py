@@ -37,6 +37,7 @@ from vlmpost.errors import ConfigError
 from vlmpost.models import shared_prompt
 from vlmpost.models.completion import Completion
 from vlmpost.models.decoding import Request, complete
+from vlmpost.models.modes import at_rest
 from vlmpost.models.prompts import EncodedPrompt
 from vlmpost.records import Rollout, Score
 from vlmpost.rewards import RewardSet, judged
@@ -131,7 +132,7 @@ class PolicyTrainer(ExactTrainer, GRPOTrainer):
             raise ConfigError(
                 f"algorithm.kind: ppo trains on one process, with ddp or fsdp2, not under {kind}; use one of them, or algorithm.kind: grpo."
             )
-        return Critic(self.model, self.algorithm, seed=self.args.seed)
+        return Critic(self.model, self.algorithm, seed=self.args.seed, copies_frozen=kind == "fsdp2")
 
     def _make_policy_loss(self) -> PolicyLoss:
         loss = PolicyLoss.from_arguments(self.args, importance_sampling_level=self.algorithm.importance_sampling_level)
@@ -154,6 +155,11 @@ class PolicyTrainer(ExactTrainer, GRPOTrainer):
         signal = self.config.signal
         if not (signal.dynamic_sampling or signal.prompt_pools or signal.replay_size):
             return None
+        if signal.replay_size and (self.is_sharded or self.use_vllm):
+            raise ConfigError(
+                "signal.replay_size: used groups cannot be trained with sharded weights (fsdp2, deepspeed) or with trl.use_vllm, "
+                f"got {signal.replay_size}; leave it out, or use one process or ddp without vLLM."
+            )
         return BatchMaker(self.config, rewards=self.rewards, collector=self.collector, dataset=self.train_dataset, processes=self.processes)
 
     def _shares_prompts(self) -> bool:
@@ -193,8 +199,7 @@ class PolicyTrainer(ExactTrainer, GRPOTrainer):
         """A batch of rollouts, ready for the loss."""
         timeouts_before, judged_before = symbolic.counts().timeouts, judged.counts()
         experience, sampled = self._as_it_comes(rows) if self.batch_maker is None else self._chosen_groups(self.batch_maker, rows)
-        for collected in sampled:
-            self._note_rollouts(collected)
+        self._note_rollouts(sampled)
         seen = judged.counts().num_seen - judged_before.num_seen
         self._note_sums(
             {
@@ -315,8 +320,10 @@ class PolicyTrainer(ExactTrainer, GRPOTrainer):
     def _score_tokens(self, model: Any, experience: Experience) -> TokenScores:  # Any: a model, wrapped or not
         bare = self.accelerator.unwrap_model(model)
         parts = self._parts(experience)
-        with self._sharing(bare), self.accelerator.autocast():
-            return TokenScores.joined([self.scorer(model, bare, experience.take(rows)) for rows in parts], parts)
+        # Without dropout, as the tokens were sampled.
+        with at_rest(model), self._sharing(bare), self.accelerator.autocast():
+            scores = [self.scorer(model, bare, experience.take(rows or [0])) for rows in parts]
+        return TokenScores.joined([score for score, rows in zip(scores, parts, strict=True) if rows], [rows for rows in parts if rows])
 
     def _sharing(self, model: Any) -> AbstractContextManager[None]:
         return shared_prompt.sharing(model) if self.limits.shared else nullcontext()
@@ -366,7 +373,7 @@ class PolicyTrainer(ExactTrainer, GRPOTrainer):
     def compute_loss(self, model: torch.nn.Module, inputs: MiniBatch, *args: Any, **kwargs: Any) -> torch.Tensor:
         """The loss of one optimizer step; all of its forward passes but the last have gone backward when it returns."""
         moving = inputs.experience.take(self.step_loss.moving_rows(inputs.experience))
-        parts = [moving.take(rows) for rows in self._parts(moving, needs_all=self.step_loss.needs_all_processes)]
+        parts = [chosen(moving, rows) for rows in self._parts(moving, needs_all=self.step_loss.needs_all_processes)]
         noted = Noted()
         done = torch.zeros((), device=self.accelerator.device)
         for part in parts[:-1]:
@@ -420,16 +427,17 @@ class PolicyTrainer(ExactTrainer, GRPOTrainer):
         if self.num_generations > 1:
             self._note(figures_of_rows(everywhere.tolist(), num_generations=self.num_generations))
 
-    def _note_rollouts(self, collected: Collected) -> None:
-        """Notes what a round of rollouts shows."""
-        batch, device = collected.batch, self.accelerator.device
+    def _note_rollouts(self, sampled: Sequence[Collected]) -> None:
+        """Notes what the rollouts of all rounds show."""
+        batch, device = RolloutBatch.joined(collected.batch for collected in sampled), self.accelerator.device
+        prompt_lengths = [len(collected.prompts[owner].token_ids) for collected in sampled for owner in collected.owners]
         sums = figures(batch, image_token_ids=self.generation_kwargs["suppress_tokens"])
         self._note_sums(sums | (episode_figures(batch) if self.config.episode is not None else {}))
         lengths, cut, read, last = self.processes.gather(
             torch.tensor(
                 [
-                    (len(rollout.token_ids), rollout.stop_reason == "length", len(collected.prompts[owner].token_ids), last)
-                    for rollout, owner, last in zip(batch.rollouts, collected.owners, _last_lengths(batch), strict=True)
+                    (len(rollout.token_ids), rollout.stop_reason == "length", prompt_length, last)
+                    for rollout, prompt_length, last in zip(batch.rollouts, prompt_lengths, _last_lengths(batch), strict=True)
                 ],
                 device=device,
             )

@@ -56,12 +56,12 @@ class SamplerCheck:
             generator: Its name, for the message.
 
         Raises:
-            TrainingStopped: It does not.
+            ConfigError: It does not.
         """
         old_BC, sampled_BC = experience.tensors["old_logps"], experience.tensors["sampled"]
         sampler_BC = padded(sampler_logps, dtype=torch.float32).to(old_BC.device)
         parity.check_logps(sampler_BC, old_BC, sampled_BC, generator=generator, **self._bounds)
-        self.is_due = not bool(sampled_BC.any())
+        self.is_due = not self._processes.anywhere(bool(sampled_BC.any()))
 
     def corrected(self, experience: Experience, sampler_logps: Sequence[Sequence[float]]) -> Checked:
         """Returns the tensors of the correction for vLLM and the figures of the difference; arguments as `verify`."""
