@@ -168,7 +168,9 @@ ALGORITHM = (
         ("r.yaml:10: signal.pool_shares.unsen", "unseen"),
         rl(more=SIGNAL.format("prompt_pools: true, pool_shares: {unsen: 0.5, useful: 0.5, hard: 0, easy: 0}")),
     ),
-    recipe("pool left out", RL, ("r.yaml:10: signal.pool_shares", "missing: hard, easy"), rl(more=POOLS.format("unseen: 0.5, useful: 0.5"))),
+    recipe(
+        "pool left out", RL, ("r.yaml:10: signal.pool_shares", "missing: hard, easy"), rl(more=POOLS.format("unseen: 0.5, useful: 0.5"))
+    ),
     recipe(
         "pools that give nothing",
         RL,

@@ -117,6 +117,7 @@ def test_trimming_keeps_exactly_the_share_even_among_equal_magnitudes() -> None:
     assert trim(torch.tensor([3.0]), density=0.1).tolist() == [3.0]
 
 
+@pytest.mark.filterwarnings("ignore:The density 1.0")
 def test_formulas_agree_with_those_of_peft_where_both_have_them() -> None:
     deltas = [torch.randn(5, 7, generator=torch.Generator().manual_seed(seed)) for seed in (1, 2, 3)]
     ones, zero = torch.ones(3), torch.zeros(5, 7)

@@ -8,7 +8,8 @@ Departures from TRL 1.16:
 1. A prompt and its images are encoded once, and read once for all its completions, in sampling and in the update.
 2. A rollout is scored once, by `RewardSet`, and a failing reward stops the run.
 3. With seeding "sample" each completion has its own seed; mini-batches hold whole groups, whatever the number of processes.
-4. An optimizer step is one call of `training_step`; its loss is normalised over the whole step, so that micro-batches change no number.
+4. An optimizer step is one call of `training_step`; its loss is normalised over the whole step, so that micro-batches change no number
+   (but with top_entropy_quantile below 1, whose threshold is of each pass, as TRL's is).
 5. Prompts without images may stand beside prompts with images; no vision token is ever sampled.
 6. Episodes of several replies are played here and not by TRL's tool loop, which needs templates that can call tools.
 7. Completions that cannot move the weights (advantage 0, no KL term) are left out of the update's passes; the entropy and the clipped

@@ -38,6 +38,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
 import torch
 
 PARALLEL_COSINE: Final = 0.9995
@@ -183,10 +184,11 @@ def trim(delta: torch.Tensor, *, density: float) -> torch.Tensor:
     if density == 1 or delta.numel() == 0:
         return delta
     magnitudes = delta.abs().flatten()
-    limit = magnitudes.kthvalue(delta.numel() - num_kept + 1).values
+    place = delta.numel() - num_kept
+    limit = float(np.partition(magnitudes.numpy(), place)[place])  # torch's kthvalue also makes int64 indices, and is slower
     kept = magnitudes > limit
-    at_limit = (magnitudes == limit).nonzero().flatten()
-    kept[at_limit[: num_kept - int(kept.sum())]] = True
+    if limit > 0:
+        kept[(magnitudes == limit).nonzero().flatten()[: num_kept - int(kept.sum())]] = True
     return delta * kept.view_as(delta)
 
 
