@@ -52,7 +52,7 @@ def test_what_only_reads_a_recipe_imports_no_torch(tmp_path: Path, recipe: Path,
 def test_every_command_has_help(cli: Cli) -> None:
     said = cli("--help")
     assert said.returncode == 0
-    for command in ("config", "data", "demo", "env", "eval", "make", "plan", "recipes", "reward", "rl", "rollouts", "sft"):
+    for command in ("config", "data", "demo", "env", "eval", "make", "merge", "plan", "recipes", "reward", "rl", "rollouts", "sft"):
         assert command in said.stdout
 
 

@@ -252,7 +252,7 @@ def test_a_full_disk_stops_with_a_sentence_and_leaves_the_checkpoint_before(tiny
 
 
 def test_a_fatal_finding_stops_the_run_with_weights_and_batch_saved(tiny_model, rl_recipe, new_run, tmp_path, monkeypatch):
-    from vlmpost.training import rollouts
+    from vlmpost.training.rollouts import batch as rollouts
 
     original = rollouts.figures
     monkeypatch.setattr(
@@ -268,7 +268,7 @@ def test_a_fatal_finding_stops_the_run_with_weights_and_batch_saved(tiny_model, 
 
 
 def test_only_warned_findings_let_the_run_go_on(tiny_model, rl_recipe, new_run, tmp_path, monkeypatch):
-    from vlmpost.training import rollouts
+    from vlmpost.training.rollouts import batch as rollouts
 
     original = rollouts.figures
     monkeypatch.setattr(

@@ -11,10 +11,10 @@ from typing import Any, get_args
 import pytest
 import torch
 
-from vlmpost.training import advantages
-from vlmpost.training.baselines import group_advantages
-from vlmpost.training.critic import value_losses
-from vlmpost.training.losses import LossType, PolicyLoss, StepTotals, kl_to_reference
+from vlmpost.training.credit import advantages
+from vlmpost.training.credit.baselines import group_advantages
+from vlmpost.training.credit.critic import value_losses
+from vlmpost.training.update.losses import LossType, PolicyLoss, StepTotals, kl_to_reference
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 sys.path.insert(0, str(SCRIPTS))

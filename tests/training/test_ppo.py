@@ -19,7 +19,7 @@ from vlmpost.models.value_head import FILE_NAME
 from vlmpost.runs.directory import open_existing
 from vlmpost.runs.resume import open_for_resume
 from vlmpost.training.callbacks import SIDE_KEYS
-from vlmpost.training.critic import Critic
+from vlmpost.training.credit.critic import Critic
 from vlmpost.training.executor import run_rl
 from vlmpost.training.policy import PolicyTrainer
 

@@ -10,12 +10,13 @@ from peft import LoraConfig, get_peft_model
 from torch import nn
 
 from vlmpost.errors import ConfigError, RunError
+from vlmpost.models.seam import Seam, faults
 from vlmpost.training import seams
 
 
 @pytest.mark.parametrize("seam", seams.SEAMS, ids=lambda seam: seam.target.partition(":")[2])
 def test_installed_packages_still_are_what_we_lean_on(seam):
-    assert seams.faults(seam) == []
+    assert faults(seam) == []
 
 
 def test_the_table_names_every_seam_once_and_says_why():
@@ -25,8 +26,8 @@ def test_the_table_names_every_seam_once_and_says_why():
 
 
 def test_a_changed_signature_and_a_lost_fragment_are_both_named():
-    seam = seams.Seam("vlmpost.training.seams:find_text_norm", ("module",), ("return the norm",), "planted, to see the test fail")
-    found = seams.faults(seam)
+    seam = Seam("vlmpost.training.seams:find_text_norm", ("module",), ("return the norm",), "planted, to see the test fail")
+    found = faults(seam)
     assert len(found) == 2
     assert "('model',)" in found[0]
     assert "return the norm" in found[1]

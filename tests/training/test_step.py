@@ -15,8 +15,8 @@ from vlmpost.config.schema import ModelConfig
 from vlmpost.models.loader import load_processor
 from vlmpost.models.prompts import collate
 from vlmpost.training.executor import run_rl
-from vlmpost.training.experience import completion_mask, padded
 from vlmpost.training.policy import PolicyTrainer
+from vlmpost.training.update.experience import completion_mask, padded
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 import naked_grpo

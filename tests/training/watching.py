@@ -19,8 +19,8 @@ from vlmpost.runs.directory import RunDirectory, open_existing
 from vlmpost.runs.resume import open_for_resume
 from vlmpost.training.callbacks import SIDE_KEYS
 from vlmpost.training.executor import run_rl
-from vlmpost.training.mini_batch import MiniBatch
 from vlmpost.training.policy import PolicyTrainer
+from vlmpost.training.update.mini_batch import MiniBatch
 
 Weights = dict[str, torch.Tensor]
 

@@ -159,7 +159,7 @@ class RlTrainingConfig(TrainingConfig):
     shared_prompt: Literal["auto", "on", "off"] = "auto"
     """Read each prompt and its images once for all its completions. auto: where the model can, and said where it cannot."""
     max_tokens_per_forward: int | None = Field(None, gt=0)
-    """Tokens in one forward pass of the update, each prompt counted once. null: per_device_train_batch_size decides alone."""
+    """Tokens in one forward pass of the update, each prompt counted once; a longer completion is a pass of its own. null: no limit."""
     prompts_per_step: int = Field(16, gt=0)
     """Prompts rolled out together, all processes together; each gets num_generations completions."""
     num_mini_batches: int = Field(1, gt=0)

@@ -16,8 +16,8 @@ from trl import GRPOConfig, SFTConfig
 from vlmpost.config.batch import BatchPlan
 from vlmpost.config.schema import OWN_KEYS, DataConfig, LoggingConfig, RlConfig, SftConfig, TrainingConfig
 from vlmpost.errors import ConfigError, MissingError
+from vlmpost.training.rollouts.vllm_install import check_installed, check_recipe
 from vlmpost.training.seams import PolicyArguments
-from vlmpost.training.vllm_install import check_installed, check_recipe
 
 _QUIET = {"log_level": "error", "log_level_replica": "error"}
 """What a `trl` block may still change: transformers' own log."""

@@ -22,8 +22,8 @@ from vlmpost.runs.directory import RunDirectory
 from vlmpost.runs.metrics import append_metrics
 from vlmpost.runs.status import write_status
 from vlmpost.training.doctor import Doctor, Finding
-from vlmpost.training.rollouts import RolloutBatch, rollout_rows
-from vlmpost.training.signals import StopRequest
+from vlmpost.training.rollouts.batch import RolloutBatch, rollout_rows
+from vlmpost.training.stop_request import StopRequest
 
 logger = logging.getLogger(__name__)
 

@@ -43,7 +43,7 @@ from vlmpost.training.nonfinite import save_batch
 from vlmpost.training.policy import PolicyTrainer
 from vlmpost.training.sft import SupervisedTrainer
 from vlmpost.training.shift_callback import ShiftCallback
-from vlmpost.training.signals import StopRequest
+from vlmpost.training.stop_request import StopRequest
 
 logger = logging.getLogger(__name__)
 

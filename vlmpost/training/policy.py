@@ -43,27 +43,27 @@ from vlmpost.models.prompts import EncodedPrompt
 from vlmpost.records import Rollout, Score
 from vlmpost.rewards import RewardSet, judged
 from vlmpost.training import seams
-from vlmpost.training.batch_maker import BatchMaker, Group
-from vlmpost.training.collector import Collected, Collector, Row
-from vlmpost.training.critic import Critic
-from vlmpost.training.entropy import EntropyCoefficient
-from vlmpost.training.estimators import make_estimator, reward_matrix
+from vlmpost.training.credit.critic import Critic
+from vlmpost.training.credit.estimators import make_estimator, reward_matrix
 from vlmpost.training.exact import ExactTrainer
-from vlmpost.training.experience import Experience, joined, padded
-from vlmpost.training.losses import PolicyLoss
-from vlmpost.training.micro_batches import Limits, micro_batches
-from vlmpost.training.mini_batch import MiniBatch, Noted, chosen, counts, mini_batches
 from vlmpost.training.order import PromptSampler
 from vlmpost.training.processes import Processes
-from vlmpost.training.rollout_figures import length_figures, reward_figures
-from vlmpost.training.rollouts import RolloutBatch, Sums, episode_figures, figures, without_images
-from vlmpost.training.sampler_check import SamplerCheck
-from vlmpost.training.scorer import Scorer, TokenScores
+from vlmpost.training.rollouts.batch import RolloutBatch, Sums, episode_figures, figures, without_images
+from vlmpost.training.rollouts.batch_maker import BatchMaker, Group
+from vlmpost.training.rollouts.collector import Collected, Collector, Row
+from vlmpost.training.rollouts.figures import length_figures, reward_figures
+from vlmpost.training.rollouts.sampler_check import SamplerCheck
+from vlmpost.training.rollouts.truncation import TruncationWindow
+from vlmpost.training.rollouts.vllm import VllmSampler, Vocabulary
 from vlmpost.training.signal.flat import figures_of_rows
 from vlmpost.training.signal.replay import KeptGroup
-from vlmpost.training.step_loss import StepLoss
-from vlmpost.training.truncation import TruncationWindow
-from vlmpost.training.vllm import VllmSampler, Vocabulary
+from vlmpost.training.update.entropy import EntropyCoefficient
+from vlmpost.training.update.experience import Experience, joined, padded
+from vlmpost.training.update.losses import PolicyLoss
+from vlmpost.training.update.micro_batches import Limits, micro_batches
+from vlmpost.training.update.mini_batch import MiniBatch, Noted, chosen, counts, mini_batches
+from vlmpost.training.update.scorer import Scorer, TokenScores
+from vlmpost.training.update.step_loss import StepLoss
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 
-from vlmpost.training.rollouts import Sums
+from vlmpost.training.rollouts.batch import Sums
 
 
 class Processes:

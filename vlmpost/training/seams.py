@@ -8,11 +8,8 @@ used where it is needed and is not listed.
 from __future__ import annotations
 
 import contextlib
-import importlib
-import inspect
 import logging
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,23 +23,9 @@ from trl.models.utils import unwrap_model_for_generation
 from trl.trainer.utils import use_adapter
 
 from vlmpost.errors import ConfigError, RunError
+from vlmpost.models.seam import Seam
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Seam:
-    """One private thing we rely on."""
-
-    target: str
-    """`module:attribute.path` of a function or method."""
-    parameters: tuple[str, ...]
-    """Names of its parameters, in order."""
-    fragments: tuple[str, ...]
-    """Pieces of its source that our code assumes, white space apart."""
-    why: str
-    upstream: str = ""
-    """The public thread, and what would let us drop the seam."""
 
 
 REFERENCE_ADAPTER = "ref"
@@ -297,39 +280,6 @@ SEAMS: tuple[Seam, ...] = (
         "the critic is written beside a checkpoint's weights, sharded ones too; every process comes here",
     ),
 )
-
-
-def resolve(seam: Seam) -> Callable[..., Any]:  # Any: functions of other packages
-    """The function that `seam.target` names, unwrapped from decorators.
-
-    Raises:
-        AttributeError: It is gone.
-    """
-    module, _, path = seam.target.partition(":")
-    value: Any = importlib.import_module(module)  # Any: modules and classes on the way
-    for name in path.split("."):
-        value = inspect.getattr_static(value, name)
-    if isinstance(value, staticmethod | classmethod):
-        value = value.__func__
-    function = inspect.unwrap(value)
-    assert callable(function), seam.target
-    return function
-
-
-def faults(seam: Seam) -> list[str]:
-    """What no longer holds of a seam; empty when all does."""
-    function = resolve(seam)
-    found = []
-    parameters = tuple(inspect.signature(function).parameters)
-    if parameters != seam.parameters:
-        found.append(f"{seam.target}: parameters are {parameters}, expected {seam.parameters}")
-    source = _squeeze(inspect.getsource(function))
-    found += [f"{seam.target}: no longer says {fragment!r}" for fragment in seam.fragments if _squeeze(fragment) not in source]
-    return found
-
-
-def _squeeze(text: str) -> str:
-    return "".join(text.split())
 
 
 # --- the policy trainer ----------------------------------------------------------------------------------------------------------

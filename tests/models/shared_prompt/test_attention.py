@@ -8,7 +8,7 @@ import torch
 from vlmpost.models.shared_prompt import attention
 from vlmpost.models.shared_prompt.attention import packed_attention
 from vlmpost.models.shared_prompt.layout import Layout, lay_out, spans
-from vlmpost.models.shared_prompt.masks import completion_mask, prompt_mask
+from vlmpost.models.shared_prompt.masks import block_mask, prompt_mask
 
 PROMPTS, OWNERS, COMPLETIONS = [6, 3, 9], [0, 2, 0, 1, 2], [4, 2, 5, 3, 3]
 IMAGES = [torch.tensor([-1, 0, 0, 0, -1, -1]), torch.tensor([-1, -1, -1]), torch.tensor([-1, 0, 0, -1, -1, 1, 1, 1, -1])]
@@ -127,16 +127,16 @@ def test_a_completion_sees_its_prompt_without_filling_and_its_own_past() -> None
     layout = lay_out([3, 2], [0, 1], [2, 2])
     (block,) = layout.completion_blocks
     # keys: 3 places of the prompt block, then 2 own tokens; the second prompt fills its third place up
-    assert completion_mask(block, 3, None, slice(0, 2)).int().tolist() == [
+    assert block_mask(block, 3, None, slice(0, 2)).int().tolist() == [
         [[1, 1, 1, 1, 0], [1, 1, 1, 1, 1]],
         [[1, 1, 0, 1, 0], [1, 1, 0, 1, 1]],
     ]
     # a window of 2: itself and the token before, which for the first token is the prompt's last but one
-    assert completion_mask(block, 3, 2, slice(0, 2)).int().tolist() == [
+    assert block_mask(block, 3, 2, slice(0, 2)).int().tolist() == [
         [[0, 0, 1, 1, 0], [0, 0, 0, 1, 1]],
         [[0, 1, 0, 1, 0], [0, 0, 0, 1, 1]],
     ]
-    assert completion_mask(block, 3, None, slice(1, 2)).shape == (2, 1, 5)
+    assert block_mask(block, 3, None, slice(1, 2)).shape == (2, 1, 5)
 
 
 def test_an_image_sees_itself_whole_and_nothing_else_ahead() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from vlmpost.models.seam import Seam, faults
 from vlmpost.models.shared_prompt import seams
 
 
@@ -11,7 +12,7 @@ from vlmpost.models.shared_prompt import seams
     "seam", seams.SEAMS, ids=lambda seam: seam.target.partition(":")[0].rpartition(".")[2] + ":" + seam.target.partition(":")[2]
 )
 def test_transformers_still_is_what_we_lean_on(seam: seams.Seam) -> None:
-    assert seams.faults(seam) == []
+    assert faults(seam) == []
 
 
 def test_the_table_names_every_seam_once_and_says_why() -> None:
@@ -21,8 +22,8 @@ def test_the_table_names_every_seam_once_and_says_why() -> None:
 
 
 def test_a_changed_signature_and_a_lost_fragment_are_both_named() -> None:
-    seam = seams.Seam("vlmpost.models.shared_prompt.layout:spans", ("lengths",), ("return the spans",), "planted, to see the test fail")
-    found = seams.faults(seam)
+    seam = Seam("vlmpost.models.shared_prompt.layout:spans", ("lengths",), ("return the spans",), "planted, to see the test fail")
+    found = faults(seam)
     assert len(found) == 2
     assert "('prompt_lengths', 'owners', 'completion_lengths')" in found[0]
     assert "return the spans" in found[1]

@@ -28,7 +28,7 @@ from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from vlmpost.models.shared_prompt.layout import CompletionBlock, Layout, PromptBlock
-from vlmpost.models.shared_prompt.masks import completion_mask, is_plainly_causal, prompt_mask
+from vlmpost.models.shared_prompt.masks import block_mask, is_plainly_causal, prompt_mask
 
 PREFIX = "shared_prompt_over_"
 ORIGINALS = ("eager", "sdpa", "flash_attention_2", "flash_attention_3")
@@ -170,7 +170,7 @@ def _completion_attention(
     index: int, block: CompletionBlock, q_BLHD: torch.Tensor, k_BKJD: torch.Tensor, v_BKJD: torch.Tensor, settings: _Settings
 ) -> torch.Tensor:
     prompt_length = k_BKJD.shape[1] - block.length
-    mask = functools.partial(completion_mask, block, prompt_length, settings.window)
+    mask = functools.partial(block_mask, block, prompt_length, settings.window)
     return _masked_attention(index, q_BLHD, k_BKJD, v_BKJD, mask, settings)
 
 

@@ -38,7 +38,7 @@ def prompt_mask(block: PromptBlock, window: int | None, queries: slice) -> torch
     return seen_BLP if window is None else seen_BLP & (ahead_LP > -window)
 
 
-def completion_mask(block: CompletionBlock, prompt_length: int, window: int | None, queries: slice) -> torch.Tensor:
+def block_mask(block: CompletionBlock, prompt_length: int, window: int | None, queries: slice) -> torch.Tensor:
     """Returns what queries of a completion block see of prompt and own tokens, bool [B or 1, L, P + last query].
 
     Args:

@@ -2,25 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
-
-
-@dataclass(frozen=True, slots=True)
-class Seam:
-    """One private thing we rely on."""
-
-    target: str
-    """`module:attribute.path` of a function or method."""
-    parameters: tuple[str, ...]
-    """Names of its parameters, in order."""
-    fragments: tuple[str, ...]
-    """Pieces of its source that our code assumes, white space apart."""
-    why: str
-
+from vlmpost.models.seam import Seam
 
 _MODELS = "transformers.models."
 _TEXT_ATTENTIONS = {
@@ -139,27 +121,3 @@ SEAMS: tuple[Seam, ...] = (
         "the name of an attention never reaches config.json",
     ),
 )
-
-
-def faults(seam: Seam) -> list[str]:
-    """Returns what no longer holds of a seam; empty when all does."""
-    function = _resolved(seam)
-    found = []
-    parameters = tuple(inspect.signature(function).parameters)
-    if parameters != seam.parameters:
-        found.append(f"{seam.target}: parameters are {parameters}, expected {seam.parameters}")
-    source = _squeezed(inspect.getsource(function))
-    found += [f"{seam.target}: no longer says {fragment!r}" for fragment in seam.fragments if _squeezed(fragment) not in source]
-    return found
-
-
-def _resolved(seam: Seam) -> Callable[..., Any]:  # Any: another library's function
-    module, _, path = seam.target.partition(":")
-    found: Any = importlib.import_module(module)
-    for name in path.split("."):
-        found = getattr(found, name)
-    return inspect.unwrap(found)
-
-
-def _squeezed(text: str) -> str:
-    return "".join(text.split())
