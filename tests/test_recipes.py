@@ -15,7 +15,7 @@ from vlmpost.cli.app import main
 from vlmpost.cli.prepare import kind_of
 from vlmpost.cli.recipes import question_of, recipes_dir, shipped
 from vlmpost.config.load import load
-from vlmpost.config.schema import RlConfig
+from vlmpost.config.schema import AlgorithmConfig, RlConfig
 
 ROOT = recipes_dir().resolve().parent
 NAMES = sorted(shipped())
@@ -91,7 +91,9 @@ def test_ppo_of_the_study_has_its_clips_discounts_and_number_of_updates(name: st
     # clip 0.1, value coefficient 0.5, gradient norm 0.01, gamma 0.9 and lambda 0.95 per reply, temperature 0.2, 512 tokens;
     # GP: 20 updates, V-IRL: 15, each of 4 passes over 2 mini-batches; lr 1e-6, V-IRL-VL 1e-7.
     values = values_of(name)
-    algorithm, training = values["algorithm"], values["training"]
+    algorithm = AlgorithmConfig.model_validate(values["algorithm"]).model_dump()
+    training = values["training"]
+    assert algorithm["importance_sampling_level"] == algorithm["value_at"] == "reply"
     assert (algorithm["kind"], algorithm["epsilon"], algorithm["cliprange_value"], algorithm["vf_coef"]) == ("ppo", 0.1, 0.1, 0.5)
     assert (algorithm["turn_gamma"], algorithm["turn_lam"]) == (0.9, 0.95)
     assert (values["generation"]["temperature"], values["generation"]["max_completion_length"]) == (0.2, 512)

@@ -59,7 +59,7 @@ PRESETS: Final[Mapping[str, Preset]] = MappingProxyType(
                 "value_head": "mlp",
             },
             departures=(
-                "in an episode of several replies the ratio is of all of them together; in the study of each",
+                "in an episode of several replies each counts by its tokens; in the study each reply is a sample of its own",
                 "all tokens of a reply count alike in its ratio; the study halves the log-probabilities before the answer's key",
                 "advantages are whitened over all processes; the study whitens in each",
                 "an episode that runs out of attempts ends its returns; in the study's code values of the next episode leak in",

@@ -248,7 +248,7 @@ class AlgorithmConfig(Section):
     num_iterations: int = Field(1, gt=0)
     """Passes over each batch of rollouts."""
     importance_sampling_level: Literal["token", "sequence", "reply"] = "token"
-    """What a ratio is of: a token, the geometric mean over the completion (GSPO), or the whole reply (the product over its tokens)."""
+    """What a ratio is of: a token, the geometric mean over the completion (GSPO), or a whole reply (the product over its tokens)."""
     scale_rewards: Literal["group", "batch", "none"] = "group"
     """What the centred rewards are divided by: the group's, the batch's standard deviation, or nothing."""
     multi_objective_aggregation: Literal["sum_then_normalize", "normalize_then_sum"] = "sum_then_normalize"

@@ -43,7 +43,8 @@ from vlmpost.models.prompts import EncodedPrompt
 from vlmpost.records import Rollout, Score
 from vlmpost.rewards import RewardSet, judged
 from vlmpost.training import seams
-from vlmpost.training.credit.critic import Critic
+from vlmpost.training.credit.advantages import reply_starts
+from vlmpost.training.credit.critic import Critic, reply_ends
 from vlmpost.training.credit.estimators import make_estimator, reward_matrix
 from vlmpost.training.exact import ExactTrainer
 from vlmpost.training.order import PromptSampler
@@ -285,7 +286,11 @@ class PolicyTrainer(ExactTrainer, GRPOTrainer):
         if self.algorithm.mask_truncated_completions:
             cut = torch.tensor([rollout.stop_reason == "length" for rollout in batch.rollouts])
             sampled = sampled & ~cut.unsqueeze(1)
-        return Experience(tuple(prompts), tuple(owners), tuple(completions), {"sampled": sampled.to(self.accelerator.device)})
+        known = {"sampled": sampled}
+        if self.config.episode is not None and self.algorithm.importance_sampling_level == "reply":
+            known["reply_starts"] = reply_starts(reply_ends(batch.rollouts, sampled), sampled)
+        on_device = {name: value.to(self.accelerator.device) for name, value in known.items()}
+        return Experience(tuple(prompts), tuple(owners), tuple(completions), on_device)
 
     def _scored(self, experience: Experience, sampler_logps: Sequence[Sequence[float]] | None) -> Experience:
         """The experience with log-probabilities and values under the weights that sampled, and the reference's."""

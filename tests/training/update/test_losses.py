@@ -16,7 +16,7 @@ from accelerate import Accelerator
 from trl import GRPOConfig, GRPOTrainer
 
 from vlmpost.training.update.entropy import EntropyCoefficient, entropy_threshold
-from vlmpost.training.update.losses import CLIPPED, LossParts, LossType, PolicyLoss, StepTotals
+from vlmpost.training.update.losses import CLIPPED, LossParts, LossType, PolicyLoss, StepTotals, log_importance
 
 LOSS_TYPES = get_args(LossType)
 
@@ -373,3 +373,12 @@ def test_a_step_is_one_loss_however_it_is_cut(loss_type: LossType, arguments: GR
     for name, pair in at_once.sums.items():
         assert torch.stack([piece.sums[name] for piece in pieces]).sum(0).tolist() == pytest.approx(pair.tolist(), rel=1e-6), name
     assert loss_type in CLIPPED or not at_once.smallest
+
+
+def test_each_reply_of_an_episode_has_a_ratio_of_its_own() -> None:
+    """Replies of two tokens and one: 0.1 + 0.2 = 0.3, and 0.4; the environment's token between them, 9, is nobody's."""
+    log_ratios = torch.tensor([[0.1, 0.2, 9.0, 0.4]])
+    trained = torch.tensor([[1.0, 1.0, 0.0, 1.0]])
+    starts = torch.tensor([[0, 0, 7, 3]])  # of a token that is not trained any place may stand, also one beyond a cut row
+    found = log_importance(log_ratios, trained, level="reply", reply_starts_BC=starts)
+    assert found[trained.bool()].tolist() == pytest.approx([0.3, 0.3, 0.4])

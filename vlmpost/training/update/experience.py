@@ -20,8 +20,8 @@ class Experience:
     """The completions of one process.
 
     The tensors have one row per completion, [B] or [B, C] with 0 after its end: `sampled` (bool: a token of the policy that may carry
-    loss), `advantages`, and where they are needed `old_logps`, `ref_logps`, `sampling_ratio`, `policy_rows` (bool [B]: rows whose policy
-    term counts), `old_values`, `returns` and `valued`.
+    loss), `advantages`, and where they are needed `reply_starts`, `old_logps`, `ref_logps`, `sampling_ratio`, `policy_rows` (bool [B]:
+    rows whose policy term counts), `old_values`, `returns` and `valued`.
     """
 
     prompts: tuple[EncodedPrompt, ...]

@@ -134,6 +134,7 @@ class PolicyLoss:
         entropy_coef: float = 0.0,
         sampling_logps_BC: torch.Tensor | None = None,
         sampling_ratio_BX: torch.Tensor | None = None,
+        reply_starts_BC: torch.Tensor | None = None,
     ) -> LossParts:
         """Returns the share of these rows in the loss of their optimizer step.
 
@@ -151,6 +152,8 @@ class PolicyLoss:
             entropy_coef: Weight of the entropy bonus, `EntropyCoefficient.current`.
             sampling_logps_BC: As the sampler gave them, for the off-policy mask; NaN where it gave none. None: `old_logps_BC`.
             sampling_ratio_BX: Ratio of old to sampling probabilities, bounded: the correction for a sampler with its own kernels.
+            reply_starts_BC: Int64; for each trained token the place of its reply's first one, where a completion has several replies and
+                the level is reply. None: a completion is one reply.
         """
         assert (ref_logps_BC is None) == (self.beta == 0), "the reference goes with beta"
         assert (entropy_threshold is None) == (self.top_entropy_quantile == 1), "the threshold goes with top_entropy_quantile"
@@ -158,7 +161,8 @@ class PolicyLoss:
         advantages_BX = advantages_BC[:, None] if advantages_BC.dim() == 1 else advantages_BC
         old_logps_BC = logps_BC.detach() if old_logps_BC is None else old_logps_BC
         log_ratio_BC = (logps_BC - old_logps_BC).masked_fill(trained_BC == 0, 0.0)
-        ratio_BX = log_importance(log_ratio_BC, trained_BC, level=self.importance_sampling_level).exp()
+        level = self.importance_sampling_level
+        ratio_BX = log_importance(log_ratio_BC, trained_BC, level=level, reply_starts_BC=reply_starts_BC).exp()
         sums = {"entropy": _sum_and_count(entropies_BC, trained_BC)}
 
         losses_BX, weights = self._policy_term(ratio_BX, log_ratio_BC, advantages_BX, logps_BC, trained_BC, sampling_ratio_BX)
@@ -275,8 +279,10 @@ class PolicyLoss:
         return sums, smallest, largest
 
 
-def log_importance(log_ratio_BC: torch.Tensor, trained_BC: torch.Tensor, *, level: Level) -> torch.Tensor:
-    """Returns the logarithms of the ratios that a level speaks of: [B, C] of the tokens, or [B, 1] of the completions.
+def log_importance(
+    log_ratio_BC: torch.Tensor, trained_BC: torch.Tensor, *, level: Level, reply_starts_BC: torch.Tensor | None = None
+) -> torch.Tensor:
+    """Returns the logarithms of the ratios that a level speaks of: [B, C] of the tokens, or of their replies, or [B, 1] of the completions.
 
     >>> ratios, trained = torch.tensor([[0.5, 0.25, 9.0]]), torch.tensor([[1.0, 1.0, 0.0]])
     >>> log_importance(ratios, trained, level="sequence").item(), log_importance(ratios, trained, level="reply").item()
@@ -284,6 +290,10 @@ def log_importance(log_ratio_BC: torch.Tensor, trained_BC: torch.Tensor, *, leve
     """
     if level == "token":
         return log_ratio_BC
+    if level == "reply" and reply_starts_BC is not None:
+        starts_BC = reply_starts_BC.clamp(max=log_ratio_BC.shape[1] - 1)
+        sums_BC = torch.zeros_like(log_ratio_BC).scatter_add(1, starts_BC, log_ratio_BC * trained_BC)
+        return sums_BC.gather(1, starts_BC)
     of_reply_B1 = (log_ratio_BC * trained_BC).sum(1, keepdim=True)
     return of_reply_B1 if level == "reply" else of_reply_B1 / trained_BC.sum(1, keepdim=True).clamp(min=1.0)
 

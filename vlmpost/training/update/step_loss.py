@@ -93,6 +93,7 @@ class StepLoss:
             entropy_coef=self.entropy_coefficient.current,
             sampling_logps_BC=known.get("sampling_logps"),
             sampling_ratio_BX=known.get("sampling_ratio"),
+            reply_starts_BC=known.get("reply_starts"),
         )
         noted.add(found.sums)
         noted.policy_loss += found.policy_loss.item()
