@@ -33,33 +33,10 @@ if [[ -n "$data" && ${#tasks[@]} != 1 ]]; then
     exit 2
 fi
 
-python="${PYTHON:-.venv/bin/python}"
-case "$size" in
-    nano) recipes=recipes/jigsaw/nano num_examples=400 launch="${LAUNCH:-$python -m vlmpost}"; export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" ;;
-    study) recipes=recipes/jigsaw num_examples=500 launch="${LAUNCH:-torchrun --nproc_per_node 8 -m vlmpost}" ;;
-    *) echo "--size: nano or study, got $size" >&2; exit 2 ;;
-esac
+source scripts/reproduce/runner.sh
+at_size jigsaw
+case "$size" in nano) num_examples=400 ;; study) num_examples=500 ;; esac
 out="${out:-runs/jigsaw/$size}"
-
-run() {
-    printf '+ %s\n' "$*"
-    [[ -n "$dry_run" ]] || "$@"
-}
-
-# train KIND NAME RECIPE [ARGUMENTS]: a training run, gone on with if it was begun, left alone if it is whole.
-train() {
-    local kind="$1" folder="$out/$2" recipe="$3"
-    shift 3
-    if [[ -n "$dry_run" ]]; then
-        $python -m vlmpost "$kind" "$recipe" --run-dir "$folder" "$@" --dry-run
-    elif [[ -d "$folder/final" ]]; then
-        echo "$folder: done"
-    elif [[ -d "$folder" ]]; then
-        run $launch "$kind" "$recipe" --run-dir "$folder" "$@" --resume
-    else
-        run $launch "$kind" "$recipe" --run-dir "$folder" "$@"
-    fi
-}
 
 # puzzle TASK: the options of the small twin's problems, as arguments for the table.
 puzzle() {

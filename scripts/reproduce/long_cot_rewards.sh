@@ -30,17 +30,14 @@ while (($#)); do
     esac
 done
 
-python="${PYTHON:-.venv/bin/python}"
+source scripts/reproduce/runner.sh
+at_size long_cot_rewards
 case "$size" in
-    nano)
-        recipes=recipes/long_cot_rewards/nano launch="${LAUNCH:-$python -m vlmpost}" base=nano
-        questions=(--task card_sums --difficulties 2,3,4 --num-examples 240 --max-completion-length 48)
-        export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" ;;
+    nano) base=nano questions=(--task card_sums --difficulties 2,3,4 --num-examples 240 --max-completion-length 48) ;;
     study)
-        recipes=recipes/long_cot_rewards launch="${LAUNCH:-torchrun --nproc_per_node 8 -m vlmpost}" base=Qwen/Qwen2.5-VL-7B-Instruct
+        base=Qwen/Qwen2.5-VL-7B-Instruct
         questions=(--task geometry --num-examples 500 --max-completion-length 14336 --temperature 0.7
             --instruction 'Please reason step by step, and put your final answer within \boxed{}.') ;;
-    *) echo "--size: nano or study, got $size" >&2; exit 2 ;;
 esac
 if ((${#names[@]} == 0)); then
     for recipe in "$recipes"/*.yaml; do names+=("$(basename "$recipe" .yaml)"); done
@@ -56,28 +53,9 @@ settings=()
 [[ -z "$start" ]] || settings+=(--set "model.path=$start")
 [[ -z "$data" ]] || settings+=(--set "data.train=[{path: \"$data\"}]")
 
-run() {
-    printf '+ %s\n' "$*"
-    [[ -n "$dry_run" ]] || "$@"
-}
-
-# train NAME: a training run, gone on with if it was begun, left alone if it is whole.
-train() {
-    local folder="$out/$1" recipe="$recipes/$1.yaml"
-    if [[ -n "$dry_run" ]]; then
-        $python -m vlmpost rl "$recipe" --run-dir "$folder" "${settings[@]}" --dry-run
-    elif [[ -d "$folder/final" ]]; then
-        echo "$folder: done"
-    elif [[ -d "$folder" ]]; then
-        run $launch rl "$recipe" --run-dir "$folder" "${settings[@]}" --resume
-    else
-        run $launch rl "$recipe" --run-dir "$folder" "${settings[@]}"
-    fi
-}
-
 models=(--model "start=${start:-$base}")
 for name in "${names[@]}"; do
-    train "$name"
+    train rl "$name" "$recipes/$name.yaml" "${settings[@]}"
     models+=(--model "$name=$out/$name/final")
 done
 

@@ -27,12 +27,8 @@ while (($#)); do
     esac
 done
 
-python="${PYTHON:-.venv/bin/python}"
-case "$size" in
-    nano) recipes=recipes/memorize_generalize/nano launch="${LAUNCH:-$python -m vlmpost}"; export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" ;;
-    study) recipes=recipes/memorize_generalize launch="${LAUNCH:-torchrun --nproc_per_node 8 -m vlmpost}" ;;
-    *) echo "--size: nano or study, got $size" >&2; exit 2 ;;
-esac
+source scripts/reproduce/runner.sh
+at_size memorize_generalize
 
 # The early checkpoint that SFT and RL are compared from, and how the table's problems are drawn and answered.
 hands=(--task general_points --num-examples 234)
@@ -54,26 +50,6 @@ if [[ -z "$iterations" ]]; then
     case "$size-$task" in study-gp_*) iterations="1 3 5 10" ;; *-virl_*) iterations=2 ;; *) iterations=3 ;; esac
 fi
 out="${out:-runs/memorize_generalize/$size-$task}"
-
-run() {
-    printf '+ %s\n' "$*"
-    [[ -n "$dry_run" ]] || "$@"
-}
-
-# train KIND NAME RECIPE [ARGUMENTS]: a training run, gone on with if it was begun, left alone if it is whole.
-train() {
-    local kind="$1" folder="$out/$2" recipe="$3"
-    shift 3
-    if [[ -n "$dry_run" ]]; then
-        $python -m vlmpost "$kind" "$recipe" --run-dir "$folder" "$@" --dry-run
-    elif [[ -d "$folder/final" ]]; then
-        echo "$folder: done"
-    elif [[ -d "$folder" ]]; then
-        run $launch "$kind" "$recipe" --run-dir "$folder" "$@" --resume
-    else
-        run $launch "$kind" "$recipe" --run-dir "$folder" "$@"
-    fi
-}
 
 train sft sft "$recipes/${task}_sft.yaml"
 base="$out/sft/checkpoints/$(printf "step_%06d" "$start")"

@@ -54,7 +54,9 @@ def test_a_sampler_that_disagrees_stops_the_run():
 
 @pytest.mark.parametrize("half", [{"bf16": True}, {"dtype": torch.bfloat16}])
 def test_half_precision_has_wider_bounds(half):
-    _check(**half).verify(_experience([[-1.0, -2.0]], [[True, True]]), [[-1.1, -2.1]], generator="The decoder")
+    check = _check(**half)
+    check.verify(_experience([[-1.0, -2.0]], [[True, True]]), [[-1.1, -2.1]], generator="The decoder")
+    assert not check.is_due  # passed, where float32 stops the run
 
 
 def test_a_batch_without_a_token_to_compare_leaves_the_check_due():
@@ -68,7 +70,11 @@ def test_a_narrowed_distribution_is_not_compared():
 
 
 def test_tokens_of_the_environment_are_not_compared():
-    _check().verify(_experience([[-1.0, -7.0, -2.0]], [[True, False, True]]), [[-1.0, 0.0, -2.0]], generator="The decoder")
+    check = _check()
+    check.verify(_experience([[-1.0, -7.0, -2.0]], [[True, False, True]]), [[-1.0, 0.0, -2.0]], generator="The decoder")
+    assert not check.is_due  # passed, where a sampled token that far off stops the run
+    with pytest.raises(ConfigError, match="disagree"):
+        _check().verify(_experience([[-1.0, -7.0, -2.0]], [[True, True, True]]), [[-1.0, 0.0, -2.0]], generator="The decoder")
 
 
 def test_the_correction_is_one_ratio_for_a_completion_and_none_beyond_the_bound():
