@@ -79,6 +79,8 @@ def main() -> None:
     device = torch.device(args.device)
     if device.type == "cuda" and not torch.cuda.is_available():
         sys.exit("gpu_steps.py: torch finds no GPU here. Give --device cpu --shapes tiny to try the parts.")
+    if args.results != "-":
+        section_of(Path(args.results))  # a page that cannot take the report is better known before anything is measured
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     ceiling = matrix_ceiling(device, dtype)
     lines = [*heading(device, dtype, ceiling, args)]
@@ -238,13 +240,20 @@ def _share(case: Case, name: str, runs: Sequence[Sequence[Row]], args: argparse.
     return flops / median_of(runs, "wall", "update") / ceiling
 
 
-def write_section(page: Path, lines: Sequence[str]) -> None:
-    """Puts the report between its marks in the page."""
-    text = page.read_text(encoding="utf-8")
-    before, found, rest = text.partition(BEGIN)
+def section_of(page: Path) -> tuple[str, str]:
+    """The text of the page before and behind the report."""
+    if not page.is_file():
+        sys.exit(f"gpu_steps.py: there is no page {page}. Give one with the marks {BEGIN} and {END}, or --results - to print.")
+    before, found, rest = page.read_text(encoding="utf-8").partition(BEGIN)
     _, ended, after = rest.partition(END)
     if not (found and ended):
-        sys.exit(f"{page} lacks the marks {BEGIN} and {END}")
+        sys.exit(f"gpu_steps.py: {page} lacks the marks {BEGIN} and {END}. Put them in, or give --results - to print.")
+    return before, after
+
+
+def write_section(page: Path, lines: Sequence[str]) -> None:
+    """Puts the report between its marks in the page."""
+    before, after = section_of(page)
     page.write_text("\n".join([before + BEGIN, "", *lines, END + after]), encoding="utf-8")
 
 
