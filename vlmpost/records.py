@@ -134,6 +134,8 @@ class Rollout:
     """The replies of an episode, graded. Empty: the example was not played."""
     reply_lengths: tuple[int, ...] = ()
     """How many of `token_ids` each reply has; they add up to all of them. Empty: one reply."""
+    hint_share: float = 0.0
+    """Share of the stored trace that was given: as the beginning of `text` and `token_ids`, or in the prompt. 0: none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vlmpost.config.batch import BatchPlan, plan_rl, plan_sft
-from vlmpost.config.describe import Kind
+from vlmpost.config.describe import TrainingKind
 from vlmpost.config.load import Loaded, load, message_of
 from vlmpost.config.schema import RlConfig, SftConfig, SourceConfig
 from vlmpost.config.yaml_text import Fault, Key, parse
@@ -19,7 +19,7 @@ from vlmpost.runs.directory import world_size
 class Prepared:
     """A recipe that is ready to run."""
 
-    loaded: Loaded
+    loaded: Loaded[SftConfig | RlConfig]
     batch: BatchPlan
 
     @property
@@ -28,23 +28,28 @@ class Prepared:
         return self.loaded.config
 
 
-def prepare(kind: Kind, recipe: Path, overrides: Sequence[str] | None) -> Prepared:
+def prepare(kind: TrainingKind, recipe: Path, overrides: Sequence[str] | None) -> Prepared:
     """The recipe, checked.
 
     Raises:
         ConfigError: Anything is wrong; every fault is named.
     """
     loaded = load(kind, recipe, overrides or ())
-    faults = [*_task_faults(loaded.config), *_shift_faults(loaded.config), *_reward_faults(loaded.config)]
-    batch = None
+    faults = faults_of(loaded.config)
+    if faults:
+        raise ConfigError(message_of(faults, loaded.path, lines=loaded.lines, set_keys=loaded.set_keys))
+    return Prepared(loaded, batch_of(loaded.config))
+
+
+def faults_of(config: SftConfig | RlConfig) -> list[Fault]:
+    """What is wrong with a recipe beyond its keys: tasks, rewards, batch arithmetic."""
+    faults = [*_task_faults(config), *_shift_faults(config), *_reward_faults(config)]
     try:
-        batch = batch_of(loaded.config)
+        batch_of(config)
     except ConfigError as error:
         key, _, message = str(error).partition(": ")
         faults.append(Fault(tuple(key.split(".")), message))
-    if faults or batch is None:
-        raise ConfigError(message_of(faults, loaded.path, lines=loaded.lines, set_keys=loaded.set_keys))
-    return Prepared(loaded, batch)
+    return faults
 
 
 def batch_of(config: SftConfig | RlConfig) -> BatchPlan:
@@ -54,11 +59,11 @@ def batch_of(config: SftConfig | RlConfig) -> BatchPlan:
         ConfigError: The numbers do not divide.
     """
     if isinstance(config, RlConfig):
-        return plan_rl(config.training, config.algorithm, world_size=world_size())
+        return plan_rl(config.training, config.algorithm, world_size=world_size(), guidance=config.guidance)
     return plan_sft(config.training, world_size=world_size())
 
 
-def kind_of(recipe: Path) -> Kind:
+def kind_of(recipe: Path) -> TrainingKind:
     """Which command a recipe is for: "rl" when it has a section that only RL has. A file that cannot be read counts as "sft"."""
     import yaml
 

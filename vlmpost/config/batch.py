@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from vlmpost.config.guidance import GuidanceConfig
 from vlmpost.config.schema import AlgorithmConfig, RlTrainingConfig, SftTrainingConfig, TrainingConfig
 from vlmpost.errors import ConfigError
 
@@ -36,6 +37,13 @@ class BatchPlan:
     """Optimizer steps that share one batch of rollouts."""
     num_iterations: int = 1
     """Passes over one batch of rollouts."""
+    num_trace_steps: int = 0
+    """Optimizer steps on stored traces after those on a batch of rollouts."""
+
+    @property
+    def cycle_steps(self) -> int:
+        """Optimizer steps that belong to one batch of rollouts."""
+        return self.num_mini_batches * self.num_iterations + self.num_trace_steps
 
     @property
     def sequences_per_optimizer_step(self) -> int:
@@ -69,7 +77,7 @@ class BatchPlan:
             return max_steps
         if self.kind == "sft":
             return math.ceil(num_train_epochs * math.ceil(num_examples / self.prompts_per_step))
-        return math.ceil(num_train_epochs * (num_examples // self.prompts_per_step) * self.num_mini_batches * self.num_iterations)
+        return math.ceil(num_train_epochs * (num_examples // self.prompts_per_step) * self.cycle_steps)
 
     def lines(self) -> list[str]:
         """The arithmetic in words, one line each."""
@@ -83,10 +91,11 @@ class BatchPlan:
         rollouts = f"{self.generation_batch_size} = {self.prompts_per_step} prompts x {each}"
         uses = self.num_mini_batches * self.num_iterations
         passes = f", {self.num_iterations} passes" if self.num_iterations > 1 else ""
+        traces = ", then one on traces" if self.num_trace_steps else ""
         return [
             f"completions sampled together  {rollouts}",
             f"completions per optimizer step {cut}",
-            f"optimizer steps per rollout   {uses} ({self.num_mini_batches} mini-batch{'es' if self.num_mini_batches > 1 else ''}{passes})",
+            f"optimizer steps per rollout   {uses} ({self.num_mini_batches} mini-batch{'es' if self.num_mini_batches > 1 else ''}{passes}){traces}",
         ]
 
 
@@ -104,7 +113,9 @@ def plan_sft(training: SftTrainingConfig, *, world_size: int) -> BatchPlan:
     return BatchPlan(per_device_train_batch_size=micro, gradient_accumulation_steps=accumulation, world_size=world_size)
 
 
-def plan_rl(training: RlTrainingConfig, algorithm: AlgorithmConfig, *, world_size: int) -> BatchPlan:
+def plan_rl(
+    training: RlTrainingConfig, algorithm: AlgorithmConfig, *, world_size: int, guidance: GuidanceConfig | None = None
+) -> BatchPlan:
     """How RL cuts `prompts_per_step` times `num_generations` completions into forward passes.
 
     Raises:
@@ -133,6 +144,7 @@ def plan_rl(training: RlTrainingConfig, algorithm: AlgorithmConfig, *, world_siz
         num_generations=algorithm.num_generations,
         num_mini_batches=parts,
         num_iterations=algorithm.num_iterations,
+        num_trace_steps=int(guidance is not None and guidance.steps.kind == "alternate"),
     )
 
 

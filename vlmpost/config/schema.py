@@ -9,18 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
-from vlmpost.config import presets
+from vlmpost.config import guidance_presets, presets
+from vlmpost.config.guidance import GuidanceConfig
+from vlmpost.config.section import Section
 
 Share = float
 """A fraction from 0 to 1."""
-
-
-class Section(BaseModel):
-    """Base of every part of a recipe: unknown keys are errors, values do not change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, protected_namespaces=(), allow_inf_nan=False)
 
 
 class ModelConfig(Section):
@@ -414,6 +410,8 @@ class RlConfig(Section):
     """The algorithm."""
     signal: SignalConfig = SignalConfig()
     """What is done about rollouts that teach nothing."""
+    guidance: GuidanceConfig | None = None
+    """How stored traces guide the policy: interleaved, progressive and their relatives. null: plain RL."""
     episode: EpisodeConfig | None = None
     """How tasks are played, for the reward `verifier`; null: one reply, no verifier."""
     generation: GenerationConfig = GenerationConfig()
@@ -428,3 +426,8 @@ class RlConfig(Section):
     """What is played while it trains; null: nothing."""
     trl: dict[str, JsonValue] = Field(default_factory=dict)
     """Any other argument of TRL's GRPOConfig, passed through; keys that vlmpost sets itself are refused."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _filled_from_guidance(cls, given: Any) -> Any:  # Any: what a recipe holds, before it is checked
+        return guidance_presets.with_algorithm(given) if isinstance(given, Mapping) else given

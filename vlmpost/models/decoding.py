@@ -52,7 +52,13 @@ class Request:
     seed: int
     """Of the completion's own stream, from `sampling.row_seed`."""
     history: tuple[int, ...] = ()
-    """Tokens after the prompt: earlier replies and what stands between them (`models.turns`)."""
+    """Tokens after the prompt: earlier replies and what stands between them (`models.turns`), or the beginning of this one."""
+    max_tokens: int | None = None
+    """Tokens that may be written, fewer than `generation.max_completion_length`. None: so many."""
+
+    def limit(self, config: GenerationConfig) -> int:
+        """The tokens that may be written."""
+        return config.max_completion_length if self.max_tokens is None else min(self.max_tokens, config.max_completion_length)
 
 
 def complete(
@@ -95,7 +101,10 @@ def complete(
         _say_once(f"Completions come from transformers' generate, which reads a prompt once for each of them: {reason}.")
         prompts = [grown(request.prompt, request.history) for request in requests]
         seeds = [request.seed for request in requests]
-        completions = plain_generation.complete(model, processor, prompts, seeds, config=config, greedy=greedy, keep_logps=keep_logps)
+        limits = [request.limit(config) for request in requests]
+        completions = plain_generation.complete(
+            model, processor, prompts, seeds, config=config, limits=limits, greedy=greedy, keep_logps=keep_logps
+        )
         (on_progress or _ignore)(len(completions), len(completions))
         return completions
 
@@ -127,6 +136,7 @@ class _Row:
 
     request: int
     group: _Group
+    max_tokens: int
     token_ids: list[int] = field(default_factory=list)
     logps: list[float] = field(default_factory=list)
     is_over: bool = False
@@ -160,6 +170,7 @@ class _Decoder:
             self._draws_RT = streams([request.seed for request in requests], self._max_length, device="cpu")
         self._on_progress = on_progress
         self._num_requests = len(requests)
+        self._limits = [request.limit(sampler.config) for request in requests]
         self._completions: dict[int, Completion] = {}
         self._waiting = deque(_grouped(requests))
         # What follows is of the rows in flight, those included that are over and have not left.
@@ -230,7 +241,7 @@ class _Decoder:
 
     def _begin(self, groups: Sequence[_Group], room: int) -> list[_Row]:
         """Draws the first token of at most `room` requests; returns the rows that go on."""
-        rows = [_Row(request, group) for group in groups for request in group.waiting][:room]
+        rows = [_Row(request, group, self._limits[request]) for group in groups for request in group.waiting][:room]
         for row in rows:
             row.group.waiting.popleft()
         while self._waiting and not self._waiting[0].waiting:
@@ -263,7 +274,7 @@ class _Decoder:
 
     def _close(self, row: _Row) -> None:
         """Makes the completion if the row's last token ends it."""
-        row.is_over = row.token_ids[-1] in self._ends or len(row.token_ids) == self._max_length
+        row.is_over = row.token_ids[-1] in self._ends or len(row.token_ids) == row.max_tokens
         if row.is_over:
             self._completions[row.request] = finished(
                 row.token_ids,

@@ -48,6 +48,7 @@ def complete(
     seeds: Sequence[int],
     *,
     config: GenerationConfig,
+    limits: Sequence[int] | None = None,
     greedy: bool = False,
     keep_logps: bool = False,
 ) -> list[Completion]:
@@ -59,6 +60,7 @@ def complete(
         prompts: With their histories; a prompt asked k times stands k times.
         seeds: One per prompt; not read with `seeding: batch`.
         config: How to sample.
+        limits: Tokens that each completion may have, at most `config.max_completion_length`; None: so many.
         greedy: Take the most probable token at each step.
         keep_logps: Return log-probabilities.
 
@@ -66,9 +68,12 @@ def complete(
         ModelError: The logits are not finite.
     """
     completions: list[Completion] = []
+    limits = [config.max_completion_length] * len(prompts) if limits is None else limits
     for start in range(0, len(prompts), config.max_concurrent):
         part = slice(start, start + config.max_concurrent)
-        completions += _one_batch(model, processor, prompts[part], seeds[part], config=config, greedy=greedy, keep_logps=keep_logps)
+        completions += _one_batch(
+            model, processor, prompts[part], seeds[part], limits[part], config=config, greedy=greedy, keep_logps=keep_logps
+        )
     return completions
 
 
@@ -77,6 +82,7 @@ def _one_batch(
     processor: ProcessorMixin,
     prompts: Sequence[EncodedPrompt],
     seeds: Sequence[int],
+    limits: Sequence[int],
     *,
     config: GenerationConfig,
     greedy: bool,
@@ -87,22 +93,22 @@ def _one_batch(
     processors = seeded_processors(
         config,
         seeds,
-        max_new_tokens=config.max_completion_length,
+        max_new_tokens=max(limits),
         device=model.device,
         suppress_token_ids=suppressed_token_ids(model, processor),
         pad_token_id=tokenizer.pad_token_id,
         greedy=greedy,
         keep_logps=keep_logps,
     )
-    settings = generation_settings(model, tokenizer, max_new_tokens=config.max_completion_length)
+    settings = generation_settings(model, tokenizer, max_new_tokens=max(limits))
     with torch.no_grad():
         ids_BT = model.generate(**inputs, generation_config=settings, logits_processor=processors)
     rows = ids_BT[:, inputs["input_ids"].shape[1] :].tolist()
     logps = processors[0].logps().tolist() if keep_logps else [None] * len(rows)
     ends = frozenset(end_token_ids(model, tokenizer))
     return [
-        finished(row, row_logps, num_prompt_tokens=len(prompt.token_ids), ends=ends, tokenizer=tokenizer)
-        for row, row_logps, prompt in zip(rows, logps, prompts, strict=True)
+        finished(row[:limit], row_logps and row_logps[:limit], num_prompt_tokens=len(prompt.token_ids), ends=ends, tokenizer=tokenizer)
+        for row, row_logps, prompt, limit in zip(rows, logps, prompts, limits, strict=True)
     ]
 
 

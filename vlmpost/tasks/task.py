@@ -32,7 +32,7 @@ from PIL import Image
 
 from vlmpost.answers import judge_reference
 from vlmpost.answers.reference import reference_of
-from vlmpost.config.schema import Section
+from vlmpost.config.section import Section
 from vlmpost.errors import ConfigError
 from vlmpost.records import Example, ImageRef, Message, Step
 from vlmpost.tasks.problem import Problem

@@ -95,11 +95,14 @@ def emitted_image_tokens(rows: Sequence[MetricsRow]) -> Finding | None:
 
 
 def zero_gradients(rows: Sequence[MetricsRow]) -> Finding | None:
-    """Gradients are exactly zero although some group had something to learn from (SFT: always)."""
+    """Gradients are exactly zero although some group had something to learn from (SFT: always).
+
+    With stored traces a step may hold no rollout: whole traces as hints, or a step on traces when none is due.
+    """
     last = rows[-NUM_ZERO_GRADIENT_ROWS:]
     if len(last) < NUM_ZERO_GRADIENT_ROWS or any(_number(row, "grad_norm") != 0.0 for row in last):
         return None
-    if any(_number(row, "flat_group_share") == 1.0 or _is_unrewarded(row) for row in last):
+    if any(_number(row, "flat_group_share") == 1.0 or _number(row, "generated_tokens") == 0.0 or _is_unrewarded(row) for row in last):
         return None
     return Finding(
         "zero gradients",

@@ -20,6 +20,7 @@ from peft import PeftModel
 
 from vlmpost import jsonl, rewards
 from vlmpost.config.batch import BatchPlan, plan_rl, plan_sft
+from vlmpost.config.guidance import GuidanceConfig
 from vlmpost.config.schema import RlConfig, SftConfig
 from vlmpost.data.audit import prepare
 from vlmpost.errors import ConfigError, DataError, TrainingStopped, VlmpostError
@@ -39,6 +40,9 @@ from vlmpost.training.callbacks import RolloutCallback, RunCallback
 from vlmpost.training.dataset import has_mixed_rows, rl_dataset, sft_dataset
 from vlmpost.training.doctor import Doctor
 from vlmpost.training.exact import ExactTrainer
+from vlmpost.training.guidance.maker import Guides
+from vlmpost.training.guidance.pass_rates import PassRates
+from vlmpost.training.guidance.traces import TraceStore
 from vlmpost.training.nonfinite import save_batch
 from vlmpost.training.policy import PolicyTrainer
 from vlmpost.training.sft import SupervisedTrainer
@@ -130,12 +134,14 @@ def run_rl(
             weights=reward_set.weights,
             suppress_tokens=vision_token_ids(loaded.family, loaded.processor.tokenizer),
         )
+        guides = None if config.guidance is None else _guides(config, config.guidance, parts, base_dir=base_dir)
         rows = rl_dataset(parts.examples, instruction=config.data.instruction, prompts_per_step=config.training.prompts_per_step)
         with _reference_on_disk(loaded, beta=config.algorithm.beta):
             trainer = PolicyTrainer(
                 config=config,
                 plan=parts.plan,
                 rewards=reward_set,
+                guides=guides,
                 model=loaded.model,
                 args=args,
                 train_dataset=rows,
@@ -157,7 +163,7 @@ def run_rl(
     return _execute(
         config,
         run,
-        plan=plan_rl(config.training, config.algorithm, world_size=world_size()),
+        plan=plan_rl(config.training, config.algorithm, world_size=world_size(), guidance=config.guidance),
         make_trainer=make_trainer,
         resume=resume,
         progress=progress,
@@ -221,7 +227,7 @@ def _prepare(
     pin(run, {"data_hashes": {"train": examples_hash(examples)}, **facts})
     for line in plan.lines():
         progress.phase(line)
-    cycle_steps = plan.num_mini_batches * plan.num_iterations
+    cycle_steps = plan.cycle_steps
     save_steps = checkpointing.aligned_save_steps(config.checkpoints.save_steps, cycle_steps=cycle_steps)
     if save_steps != config.checkpoints.save_steps:
         progress.note(
@@ -250,7 +256,7 @@ def _train(
         doctor=Doctor(read_metrics(run) if checkpoint else ()),
         on_fatal=config.logging.doctor,
         stop_request=stop_request,
-        cycle_steps=parts.plan.num_mini_batches * parts.plan.num_iterations,
+        cycle_steps=parts.plan.cycle_steps,
     )
     trainer.add_callback(callback)
     shifts = _shift_callback(config, parts, trainer)
@@ -362,6 +368,27 @@ def _hush() -> None:
     transformers.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|trl|peft|accelerate)\b")
+
+
+def _guides(config: RlConfig, guidance: GuidanceConfig, parts: _Parts, *, base_dir: Path | None) -> Guides:
+    """The stored traces and pass rates of a guided run, pinned in its manifest."""
+    begins_replies = guidance.hint.law != "none" and guidance.hint.placement == "reply"
+    traces = TraceStore(
+        guidance.traces,
+        parts.examples,
+        processor=parts.loaded.processor,
+        max_tokens=config.generation.max_completion_length if begins_replies else None,
+        base_dir=base_dir,
+    )
+    path = guidance.pass_rate.path
+    rates = PassRates() if path is None else PassRates.read((base_dir or Path()) / path)
+    num_known = sum(rates.rate(example.id) is not None for example in parts.examples)
+    if path is not None and not num_known:
+        raise DataError(f"guidance.pass_rate.path: {path} knows none of the {len(parts.examples)} questions of data.train by its id.")
+    if path is not None:
+        parts.progress.note(f"pass rates of {num_known} of {len(parts.examples)} questions are known from {path}")
+    pin(parts.run, {"guidance_hashes": {"traces": traces.hash, "pass_rates": rates.hash}})
+    return Guides(guidance, traces, rates)
 
 
 def _check_enough(examples: Sequence[Example], *, plan: BatchPlan, phase: str) -> None:

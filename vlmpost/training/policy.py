@@ -1,8 +1,8 @@
 """The policy trainer: GRPO and its relatives, REINFORCE++ and PPO, on TRL's `GRPOTrainer`.
 
 TRL gives the loop, the arguments, the reference model, the wrapping of models and the log. What a step is made of is ours, and each
-part can be tested without a trainer: rollouts (`collector`, `batch_maker`), advantages (`estimators`), forward passes (`scorer`), their
-cut (`micro_batches`) and the loss (`step_loss`). This class wires them to TRL's hooks.
+part can be tested without a trainer: the batch (`experience_makers`), its rollouts (`collector`) and advantages (`estimators`), forward
+passes (`scorer`), their cut (`micro_batches`) and the loss (`step_loss`). This class wires them to TRL's hooks.
 
 Departures from TRL 1.16:
 1. A prompt and its images are encoded once, and read once for all its completions, in sampling and in the update.
@@ -18,9 +18,7 @@ Departures from TRL 1.16:
 
 from __future__ import annotations
 
-import functools
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -39,27 +37,26 @@ from vlmpost.models import shared_prompt
 from vlmpost.models.completion import Completion
 from vlmpost.models.decoding import Request, complete
 from vlmpost.models.modes import at_rest
-from vlmpost.models.prompts import EncodedPrompt
 from vlmpost.records import Rollout, Score
 from vlmpost.rewards import RewardSet, judged
 from vlmpost.training import seams
-from vlmpost.training.credit.advantages import reply_starts
-from vlmpost.training.credit.critic import Critic, reply_ends
+from vlmpost.training.credit.critic import Critic
 from vlmpost.training.credit.estimators import make_estimator, reward_matrix
 from vlmpost.training.exact import ExactTrainer
+from vlmpost.training.experience_makers import ChosenMaker, ExperienceMaker, PlainMaker, SamplerLogps, Tools
+from vlmpost.training.guidance.maker import GuidedMaker, Guides
 from vlmpost.training.order import PromptSampler
 from vlmpost.training.processes import Processes
 from vlmpost.training.rollouts.batch import RolloutBatch, Sums, episode_figures, figures, without_images
-from vlmpost.training.rollouts.batch_maker import BatchMaker, Group
+from vlmpost.training.rollouts.batch_maker import BatchMaker
 from vlmpost.training.rollouts.collector import Collected, Collector, Row
 from vlmpost.training.rollouts.figures import length_figures, reward_figures
 from vlmpost.training.rollouts.sampler_check import SamplerCheck
 from vlmpost.training.rollouts.truncation import TruncationWindow
 from vlmpost.training.rollouts.vllm import VllmSampler, Vocabulary
-from vlmpost.training.signal.flat import figures_of_rows
-from vlmpost.training.signal.replay import KeptGroup
 from vlmpost.training.update.entropy import EntropyCoefficient
-from vlmpost.training.update.experience import Experience, joined, padded
+from vlmpost.training.update.experience import Experience
+from vlmpost.training.update.imitation import Imitation
 from vlmpost.training.update.losses import PolicyLoss
 from vlmpost.training.update.micro_batches import Limits, micro_batches
 from vlmpost.training.update.mini_batch import MiniBatch, Noted, chosen, counts, mini_batches
@@ -76,23 +73,27 @@ class PolicyTrainer(ExactTrainer, GRPOTrainer):
         config: The recipe.
         plan: How an optimizer step is cut.
         rewards: Scores every rollout.
+        guides: Stored traces and pass rates, where the recipe has `guidance`.
 
     Raises:
         ConfigError: The model cannot do what the recipe asks for.
     """
 
-    def __init__(self, *, config: RlConfig, plan: BatchPlan, rewards: RewardSet, **kwargs: Any) -> None:
-        # Any: the arguments of ExactTrainer and GRPOTrainer.
+    def __init__(
+        self, *, config: RlConfig, plan: BatchPlan, rewards: RewardSet, guides: Guides | None = None, **kwargs: Any
+    ) -> None:  # Any: the arguments of ExactTrainer and GRPOTrainer
         self.config = config
+        self.plan = plan
         self.algorithm = config.algorithm
         self.rewards = rewards
         self.last_batch: RolloutBatch | None = None
+        self._holds_nothing = False
         super().__init__(reward_funcs=[_named(name) for name in rewards.names], **kwargs)
         self.order = PromptSampler(
             len(self.train_dataset),
             prompts_per_step=self.args.generation_batch_size // self.num_generations,
             num_generations=self.num_generations,
-            num_repeats=self.num_iterations * self.args.steps_per_generation,
+            num_repeats=plan.cycle_steps,
             seed=self.args.seed,
         )
         self.processes = Processes(self.accelerator)
@@ -108,6 +109,7 @@ class PolicyTrainer(ExactTrainer, GRPOTrainer):
             self.critic,
             self.scorer,
             partial(self.processes.gather_uneven, padding=-1.0),
+            None if guides is None else Imitation.of(guides.config, max_completion_length=config.generation.max_completion_length),
         )
         self.collector = Collector(
             config,
@@ -122,7 +124,7 @@ class PolicyTrainer(ExactTrainer, GRPOTrainer):
         self.vllm = self._make_vllm() if self.use_vllm else None
         self.sampler_check = SamplerCheck(config, self.args, self._bare.dtype, self.processes)
         self.truncation = TruncationWindow()
-        self.batch_maker = self._make_batch_maker()
+        self.maker = self._make_maker(guides)
 
     @property
     def _bare(self) -> Any:  # Any: a PreTrainedModel or PeftModel
@@ -153,16 +155,42 @@ class PolicyTrainer(ExactTrainer, GRPOTrainer):
             around=nullcontext if self.critic is None else self.critic.taken_off,
         )
 
-    def _make_batch_maker(self) -> BatchMaker | None:
+    def _make_maker(self, guides: Guides | None) -> ExperienceMaker:
         signal = self.config.signal
+        tools = Tools(
+            config=self.config,
+            rewards=self.rewards,
+            collector=self.collector,
+            estimator=self.estimator,
+            processes=self.processes,
+            device=self.accelerator.device,
+            scored=self._scored,
+            with_reference=self._with_reference,
+            samples=self._samples,
+        )
+        if guides is not None:
+            if self.plan.num_trace_steps and self.is_deepspeed_enabled:
+                raise ConfigError(
+                    "guidance.steps.kind: alternate leaves steps without traces out, which deepspeed does not allow; use joint, fsdp2, ddp."
+                )
+            return GuidedMaker(
+                tools,
+                guides,
+                dataset=self.train_dataset,
+                num_steps=lambda: self.state.max_steps,
+                cycle_steps=self.plan.cycle_steps,
+                keeps_step=self.is_sharded or self.use_vllm,
+            )
         if not (signal.dynamic_sampling or signal.prompt_pools or signal.replay_size):
-            return None
+            return PlainMaker(tools)
         if signal.replay_size and (self.is_sharded or self.use_vllm):
             raise ConfigError(
                 "signal.replay_size: used groups cannot be trained with sharded weights (fsdp2, deepspeed) or with trl.use_vllm, "
                 f"got {signal.replay_size}; leave it out, or use one process or ddp without vLLM."
             )
-        return BatchMaker(self.config, rewards=self.rewards, collector=self.collector, dataset=self.train_dataset, processes=self.processes)
+        dataset = self.train_dataset
+        batch_maker = BatchMaker(self.config, rewards=self.rewards, collector=self.collector, dataset=dataset, processes=self.processes)
+        return ChosenMaker(tools, batch_maker)
 
     def _shares_prompts(self) -> bool:
         """Whether prompts are read once for all their completions; said where they are not."""
@@ -192,116 +220,45 @@ class PolicyTrainer(ExactTrainer, GRPOTrainer):
 
     def _prepare_inputs(self, generation_batch: list[Row]) -> MiniBatch:
         """The next mini-batch; a new batch of rollouts when the last one has been used up."""
-        if self._step % (self.args.steps_per_generation * self.num_iterations) == 0 or self._buffered_inputs is None:
+        place = self._step % self.plan.cycle_steps
+        if place == 0 or self._buffered_inputs is None:
             with self.clock.phase("prepare"), torch.no_grad():
                 self._buffered_inputs: list[MiniBatch] | None = self._mini_batches(self._experience(generation_batch))
-        return self._buffered_inputs[self._step % self.args.steps_per_generation]
+        on_traces = place >= self.plan.num_mini_batches * self.plan.num_iterations
+        return self._buffered_inputs[-1 if on_traces else place % self.plan.num_mini_batches]
 
     def _experience(self, rows: list[Row]) -> Experience:
         """A batch of rollouts, ready for the loss."""
         timeouts_before, judged_before = symbolic.counts().timeouts, judged.counts()
-        experience, sampled = self._as_it_comes(rows) if self.batch_maker is None else self._chosen_groups(self.batch_maker, rows)
-        self._note_rollouts(sampled)
+        made = self.maker.make(rows, step=self.state.global_step)
+        self.last_batch = made.batch
+        self._note(made.figures)
+        self._note_sums(made.sums)
+        self._note_rollouts(made.sampled)
         seen = judged.counts().num_seen - judged_before.num_seen
         self._note_sums(
             {
-                "judge_timeout_share": (float(symbolic.counts().timeouts - timeouts_before), float(sum(map(len, sampled)))),
+                "judge_timeout_share": (float(symbolic.counts().timeouts - timeouts_before), float(sum(map(len, made.sampled)))),
                 "model_judged_share": (float(judged.counts().num_decided - judged_before.num_decided), float(seen)),
             }
         )
         if self.config.signal.drop_flat_groups:
-            experience = experience.with_tensors(policy_rows=~experience.tensors["flat"])
-        return experience
+            return made.experience.with_tensors(policy_rows=~made.experience.tensors["flat"])
+        return made.experience
 
-    def _as_it_comes(self, rows: list[Row]) -> tuple[Experience, tuple[Collected, ...]]:
-        """The loader's groups."""
-        collected = self.collector.collect(rows, samples=self._samples(len(rows)), step=self.state.global_step)
-        experience = self._scored(
-            self._ready(collected.prompts, collected.owners, collected.completions, collected.masks, collected.batch), collected.logps
-        )
-        estimated = self.estimator(collected.batch, experience)
-        self._note_sums(estimated.sums)
-        self._note(estimated.figures)
-        if "flat" in estimated.tensors:
-            self._note_groups(collected, estimated.tensors["flat"])
-        experience = experience.with_tensors(**estimated.tensors)
-        self.last_batch = collected.batch.with_advantages(_row_means(experience))
-        return experience, (collected,)
-
-    def _chosen_groups(self, maker: BatchMaker, rows: list[Row]) -> tuple[Experience, tuple[Collected, ...]]:
-        """Groups that teach, as far as the recipe's budget gives them."""
-        batch = maker.make(rows, step=self.state.global_step)
-        self._note(batch.figures)
-        flat_share = sum(group.report.flat for group in batch.everywhere) / max(1, len(batch.everywhere))
-        self._note({"frac_reward_zero_std": flat_share})
-        advantages_B = maker.advantages(batch)
-        rollouts = maker.as_rollouts(batch.trained)
-        num_trained = len(rollouts.rollouts)
-        self.last_batch = rollouts.with_advantages(advantages_B[:num_trained])
-        own = [*batch.trained, *batch.surplus]
-        fresh = [self._of_groups(maker, own, advantages_B)] if own else []
-        maker.keep(batch, *fresh, step=self.state.global_step)
-        parts = [experience.take(range(num_trained)) for experience in fresh if num_trained]
-        parts += [self._replayed(maker, batch.replayed)] if batch.replayed else []
-        return functools.reduce(joined, parts), batch.sampled
-
-    def _of_groups(self, maker: BatchMaker, groups: Sequence[Group], advantages_B: list[float]) -> Experience:
-        """The completions of groups that were sampled for this batch."""
-        ready = self._ready(
-            maker.prompts_of(groups),
-            [place for place, group in enumerate(groups) for _ in group.completions],
-            [ids for group in groups for ids in group.completions],
-            [mask for group in groups for mask in group.masks],
-            maker.as_rollouts(groups),
-        )
-        known = [row for group in groups if group.logps is not None for row in group.logps]
-        device = self.accelerator.device
-        return self._scored(ready, known or None).with_tensors(
-            advantages=torch.tensor(advantages_B, device=device), flat=torch.tensor(maker.flat_rows(groups), device=device)
-        )
-
-    def _replayed(self, maker: BatchMaker, groups: Sequence[KeptGroup]) -> Experience:
-        """Used groups, with the log-probabilities they were sampled with."""
-        rows = {name: [row for group in groups for row in getattr(group, name)] for name in ("completions", "masks", "logps", "advantages")}
-        owners = [place for place, group in enumerate(groups) for _ in group.completions]
-        device = self.accelerator.device
-        experience = Experience(tuple(maker.prompts_of(groups)), tuple(owners), tuple(rows["completions"])).with_tensors(
-            sampled=padded(rows["masks"], dtype=torch.bool).to(device),
-            old_logps=padded(rows["logps"], dtype=torch.float32).to(device),
-            advantages=torch.tensor(rows["advantages"], device=device),
-            flat=torch.zeros(len(owners), dtype=torch.bool, device=device),
-        )
-        return self._with_reference(experience)
-
-    def _ready(
-        self,
-        prompts: Sequence[EncodedPrompt],
-        owners: Sequence[int],
-        completions: Sequence[tuple[int, ...]],
-        masks: Sequence[Sequence[int]],
-        batch: RolloutBatch,
-    ) -> Experience:
-        """The completions, with which of their tokens may carry loss."""
-        sampled = padded(masks, dtype=torch.bool)
-        if self.algorithm.mask_truncated_completions:
-            cut = torch.tensor([rollout.stop_reason == "length" for rollout in batch.rollouts])
-            sampled = sampled & ~cut.unsqueeze(1)
-        known = {"sampled": sampled}
-        if self.config.episode is not None and self.algorithm.importance_sampling_level == "reply":
-            known["reply_starts"] = reply_starts(reply_ends(batch.rollouts, sampled), sampled)
-        on_device = {name: value.to(self.accelerator.device) for name, value in known.items()}
-        return Experience(tuple(prompts), tuple(owners), tuple(completions), on_device)
-
-    def _scored(self, experience: Experience, sampler_logps: Sequence[Sequence[float]] | None) -> Experience:
+    def _scored(self, experience: Experience, sampler_logps: SamplerLogps) -> Experience:
         """The experience with log-probabilities and values under the weights that sampled, and the reference's."""
         due = sampler_logps if self.sampler_check.is_due else None
-        if self._needs_old_logps or due is not None:
+        if self._needs_old_logps or self._needs_entropies or due is not None:
             with self.clock.phase("logps"):
                 scores = self._score_tokens(self.model, experience)
             known = experience.with_tensors(old_logps=scores.logps_BC.float())
             if due is not None:
                 self.sampler_check.verify(known, due, generator="vLLM" if self.use_vllm else "The decoder")
             experience = known if self._needs_old_logps else experience
+            if self._needs_entropies:
+                assert scores.entropies_BC is not None, "a policy's head gives entropies"
+                experience = experience.with_tensors(entropies=scores.entropies_BC.float())
             if scores.values_BC is not None:
                 experience = experience.with_tensors(old_values=scores.values_BC.float())
         if self.vllm is not None and sampler_logps is not None:
@@ -315,6 +272,12 @@ class PolicyTrainer(ExactTrainer, GRPOTrainer):
         charged = self.algorithm.kl_in == "reward" and self.algorithm.beta != 0
         several = self.args.steps_per_generation * self.num_iterations > 1
         return several or charged or self.critic is not None or bool(self.config.signal.replay_size) or self.use_vllm
+
+    @property
+    def _needs_entropies(self) -> bool:
+        """Whether a batch is made by how uncertain the policy was of its tokens."""
+        guidance = self.config.guidance
+        return guidance is not None and (guidance.grouping.kind == "signed" or any(term.top_entropy_share < 1 for term in guidance.losses))
 
     def _with_reference(self, experience: Experience) -> Experience:
         if self.beta == 0:
@@ -365,19 +328,33 @@ class PolicyTrainer(ExactTrainer, GRPOTrainer):
 
     def _mini_batches(self, experience: Experience) -> list[MiniBatch]:
         """The parts of a batch that one optimizer step each learns from: whole groups, the same for any number of processes."""
-        num_parts = self.args.steps_per_generation
-        first = self.processes.index * len(experience)
-        part_of = [(first + row) // self.num_generations % num_parts for row in range(len(experience))]
-        parts = [chosen(experience, [row for row, own in enumerate(part_of) if own == part]) for part in range(num_parts)]
+        num_parts = self.plan.num_mini_batches
+        parts = [
+            chosen(experience, [row for row, own in enumerate(self._parts_of_rows(experience)) if own == part])
+            for part in range(num_parts + self.plan.num_trace_steps)
+        ]
         sums = self.processes.sum(torch.stack([counts(part) for part in parts]))
-        return mini_batches(parts, sums / self.processes.count)
+        return mini_batches(parts, sums / self.processes.count, num_rollout_steps=num_parts)
+
+    def _parts_of_rows(self, experience: Experience) -> list[int]:
+        """Which of the parts each row belongs to."""
+        num_parts = self.plan.num_mini_batches
+        if "groups" not in experience.tensors:
+            first = self.processes.index * len(experience)
+            return [(first + row) // self.num_generations % num_parts for row in range(len(experience))]
+        places = zip(experience.tensors["groups"].tolist(), experience.tensors["in_trace_step"].tolist(), strict=True)
+        return [num_parts if on_traces else place % num_parts for place, on_traces in places]
 
     def training_step(self, model: torch.nn.Module, inputs: Any, num_items_in_batch: Any = None) -> torch.Tensor:
         with self._sharing(self._bare):  # backward included: checkpointed layers run once more there
-            return super().training_step(model, inputs, num_items_in_batch)
+            loss = super().training_step(model, inputs, num_items_in_batch)
+        if self._holds_nothing:
+            model.zero_grad(set_to_none=True)  # the optimizer leaves weights without a gradient alone, its moments included
+        return loss
 
     def compute_loss(self, model: torch.nn.Module, inputs: MiniBatch, *args: Any, **kwargs: Any) -> torch.Tensor:
         """The loss of one optimizer step; all of its forward passes but the last have gone backward when it returns."""
+        self._holds_nothing = _is_empty(inputs)
         moving = inputs.experience.take(self.step_loss.moving_rows(inputs.experience))
         parts = [chosen(moving, rows) for rows in self._parts(moving, needs_all=self.step_loss.needs_all_processes)]
         noted = Noted()
@@ -388,6 +365,8 @@ class PolicyTrainer(ExactTrainer, GRPOTrainer):
                 self.accelerator.backward(loss)
             done += loss.detach()
         loss = self._loss(model, parts[-1], inputs, noted)
+        if inputs.guided is not None:
+            self._note(inputs.guided.figures(num_processes=self.processes.count))
         figures_of_step = self._note_sums({**noted.sums, "policy_loss": (noted.policy_loss, 1.0)})
         if "bonus_entropy" in figures_of_step:
             self.step_loss.entropy_coefficient.update(figures_of_step["bonus_entropy"])
@@ -396,7 +375,8 @@ class PolicyTrainer(ExactTrainer, GRPOTrainer):
     def _loss(self, model: torch.nn.Module, part: Experience, batch: MiniBatch, noted: Noted) -> torch.Tensor:
         self.last_inputs = part.described()
         with self.accelerator.autocast():
-            return self.step_loss(model, self._bare, part, batch, noted, step=self.state.global_step)
+            state = self.state
+            return self.step_loss(model, self._bare, part, batch, noted, step=state.global_step, num_steps=state.max_steps)
 
     def _parts(self, experience: Experience, *, needs_all: bool = False) -> list[list[int]]:
         """The rows of each forward pass; processes take equally many where a pass needs them all."""
@@ -421,39 +401,33 @@ class PolicyTrainer(ExactTrainer, GRPOTrainer):
         self._note(means)
         return means
 
-    def _note_groups(self, collected: Collected, flat_B: torch.Tensor) -> None:
-        """Notes what the groups of all processes show."""
-        batch = collected.batch
-        rows = [
-            (flat, _or_nan(score.total), _or_nan(None if verdict is None else float(verdict.correct)), len(rollout.token_ids))
-            for flat, score, verdict, rollout in zip(flat_B.tolist(), batch.scores, batch.verdicts, batch.rollouts, strict=True)
-        ]
-        everywhere = self.processes.gather(torch.tensor(rows, dtype=torch.float64, device=self.accelerator.device))
-        self._note({"frac_reward_zero_std": everywhere[:, 0].mean().item()})
-        if self.num_generations > 1:
-            self._note(figures_of_rows(everywhere.tolist(), num_generations=self.num_generations))
-
     def _note_rollouts(self, sampled: Sequence[Collected]) -> None:
-        """Notes what the rollouts of all rounds show."""
-        batch, device = RolloutBatch.joined(collected.batch for collected in sampled), self.accelerator.device
+        """Notes what the rollouts of all rounds show; processes may have sampled different numbers of them."""
+        batch = RolloutBatch.joined(collected.batch for collected in sampled)
         prompt_lengths = [len(collected.prompts[owner].token_ids) for collected in sampled for owner in collected.owners]
         sums = figures(batch, image_token_ids=self.generation_kwargs["suppress_tokens"])
         self._note_sums(sums | (episode_figures(batch) if self.config.episode is not None else {}))
-        lengths, cut, read, last = self.processes.gather(
-            torch.tensor(
-                [
-                    (len(rollout.token_ids), rollout.stop_reason == "length", prompt_length, last)
-                    for rollout, prompt_length, last in zip(batch.rollouts, prompt_lengths, _last_lengths(batch), strict=True)
-                ],
-                device=device,
-            )
-        ).T
+        own = [
+            (len(rollout.token_ids), rollout.stop_reason == "length", prompt_length, last)
+            for rollout, prompt_length, last in zip(batch.rollouts, prompt_lengths, _last_lengths(batch), strict=True)
+        ]
+        everywhere = self.processes.gather_objects(own)
+        if not everywhere:
+            return
+        lengths, cut, read, last = torch.tensor(everywhere).T
         self.state.num_input_tokens_seen += int(lengths.sum() + read.sum())
         self._metrics["train"]["num_tokens"] = [self.state.num_input_tokens_seen]
         self._note(length_figures(lengths, cut.bool()))
-        self._note(reward_figures(self.processes.gather(reward_matrix(batch, self.rewards).to(device)), self.rewards))
+        rewards = torch.tensor(self.processes.gather_objects(reward_matrix(batch, self.rewards).tolist()))
+        self._note(reward_figures(rewards, self.rewards))
         self.truncation.add(last.tolist(), cut.bool().tolist())
         self._note(self.truncation.figures())
+
+    def _get_grad_norm(self, model: torch.nn.Module, grad_norm: Any = None) -> Any:  # Any: as Trainer
+        norm = super()._get_grad_norm(model, grad_norm)
+        if isinstance(self.maker, GuidedMaker):
+            self.maker.note_gradient(0.0 if norm is None else float(norm), step=self.state.global_step)
+        return norm
 
     # --- checkpoints ---
 
@@ -473,8 +447,7 @@ class PolicyTrainer(ExactTrainer, GRPOTrainer):
         state = super()._loop_state()
         state["entropy_coefficient"] = self.step_loss.entropy_coefficient.state_dict()
         state["truncation"] = self.truncation.state_dict()
-        if self.batch_maker is not None:
-            state["signal"] = self.batch_maker.state.state_dict()
+        state["maker"] = self.maker.state_dict()
         return state
 
     def restore_loop_state(self) -> None:
@@ -485,21 +458,12 @@ class PolicyTrainer(ExactTrainer, GRPOTrainer):
             return
         self.step_loss.entropy_coefficient.load_state_dict(state["entropy_coefficient"])
         self.truncation.load_state_dict(state["truncation"])
-        if self.batch_maker is not None:
-            self.batch_maker.state.load_state_dict(state["signal"])
+        self.maker.load_state_dict(state["maker"])
 
 
-def _row_means(experience: Experience) -> list[float]:
-    """The mean advantage of each completion's tokens."""
-    advantages, sampled = experience.tensors["advantages"], experience.tensors["sampled"]
-    if advantages.ndim > 1:
-        advantages = (advantages * sampled).sum(1) / sampled.sum(1).clamp(min=1)
-    means: list[float] = advantages.tolist()
-    return means
-
-
-def _or_nan(value: float | None) -> float:
-    return math.nan if value is None else value
+def _is_empty(batch: MiniBatch) -> bool:
+    """Whether no process has anything to learn in a step."""
+    return batch.guided is not None and not batch.totals.num_rows and not any(role.num_sequences for role in batch.guided.by_role.values())
 
 
 def _last_lengths(batch: RolloutBatch) -> list[int]:

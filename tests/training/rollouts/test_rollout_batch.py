@@ -45,11 +45,22 @@ def test_figures_are_sums_and_counts_that_add_up():
     found = figures(_batch(), image_token_ids={9})
     assert found == {
         "accuracy": (1.0, 3.0),
+        "hinted_accuracy": (0.0, 0.0),
         "parse_failure_share": (1.0, 3.0),  # "I do not say."
         "length_right_tokens": (2.0, 1.0),
         "length_wrong_tokens": (5.0, 2.0),  # 3 + 2
         "image_token_share": (1.0, 4.0),
     }
+
+
+def test_a_hinted_rollout_does_not_count_as_what_the_policy_can_do():
+    hinted = Rollout(_example(), "The answer is 3.", (1, 2), "stop", hint_share=0.5)
+    plain = Rollout(_example(), "The answer is 3.", (1, 2), "stop")
+    right, wrong = Verdict("correct", "3", "phrase"), Verdict("wrong", "3", "phrase")
+    found = figures(RolloutBatch([hinted, plain], [Score(1.0, {})] * 2, [right, wrong]), image_token_ids=())
+    assert found["accuracy"] == (0.0, 1.0)
+    assert found["hinted_accuracy"] == (1.0, 1.0)
+    assert found["length_right_tokens"] == (0.0, 0.0)
 
 
 def test_an_unreadable_answer_counts_as_a_parse_failure():

@@ -27,7 +27,7 @@ from typing import Final
 
 from pydantic import Field
 
-from vlmpost.config.schema import Section
+from vlmpost.config.section import Section
 from vlmpost.errors import ConfigError, DataError
 from vlmpost.rewards.navigation import ObservationCheck
 from vlmpost.tasks.navigation.columns import beside, columns_of, point_values

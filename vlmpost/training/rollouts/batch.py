@@ -94,14 +94,16 @@ def judge_all(rollouts: Sequence[Rollout], *, profile: str = "generic") -> list[
 
 
 def figures(batch: RolloutBatch, *, image_token_ids: Collection[int]) -> Sums:
-    """Figures of a batch as sums and counts, the same names in the same order on every process."""
-    lengths = [len(rollout.token_ids) for rollout in batch.rollouts]
-    judged = [verdict for verdict in batch.verdicts if verdict is not None]
-    right = [length for length, verdict in zip(lengths, batch.verdicts, strict=True) if verdict is not None and verdict.correct]
-    wrong = [length for length, verdict in zip(lengths, batch.verdicts, strict=True) if verdict is not None and not verdict.correct]
+    """Figures of a batch as sums and counts, the same names in the same order on every process; accuracy is that without hints."""
+    rows = [(rollout, verdict) for rollout, verdict in zip(batch.rollouts, batch.verdicts, strict=True) if verdict is not None]
+    judged = [verdict for rollout, verdict in rows if not rollout.hint_share]
+    helped = [verdict.correct for rollout, verdict in rows if rollout.hint_share]
+    right = [len(rollout.token_ids) for rollout, verdict in rows if verdict.correct and not rollout.hint_share]
+    wrong = [len(rollout.token_ids) for rollout, verdict in rows if not verdict.correct and not rollout.hint_share]
     emitted = sum(bool(set(rollout.token_ids) & set(image_token_ids)) for rollout in batch.rollouts)
     return {
         "accuracy": (float(len(right)), float(len(judged))),
+        "hinted_accuracy": (float(sum(helped)), float(len(helped))),
         "parse_failure_share": (float(sum(verdict.outcome == "unparsed" for verdict in judged)), float(len(judged))),
         "length_right_tokens": (float(sum(right)), float(len(right))),
         "length_wrong_tokens": (float(sum(wrong)), float(len(wrong))),
@@ -142,6 +144,7 @@ def rollout_rows(batch: RolloutBatch, *, step: int, limit: int, images_dir: Path
             "text": rollout.text,
             "num_tokens": len(rollout.token_ids),
             "stop_reason": rollout.stop_reason,
+            **({"hint_share": rollout.hint_share} if rollout.hint_share else {}),
             "reward": score.total,
             "parts": dict(score.parts),
             "advantage": batch.advantages[index] if batch.advantages else None,

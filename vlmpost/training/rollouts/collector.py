@@ -5,8 +5,9 @@ Knows no trainer and no loss. How tokens are sampled is the caller's: `sample` m
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from transformers import ProcessorMixin
@@ -37,6 +38,19 @@ class Sample(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Hint:
+    """The part of a stored trace that a rollout begins with, or is shown."""
+
+    token_ids: tuple[int, ...] = ()
+    """What the reply begins with; empty where the hint stands in the prompt."""
+    share: float = 0.0
+    """Of the trace."""
+
+
+UNHINTED = Hint()
+
+
+@dataclass(frozen=True, slots=True)
 class Collected:
     """Completions of a batch of rows with what was thought of them."""
 
@@ -46,15 +60,32 @@ class Collected:
     indices: tuple[int, ...]
     """Each row's example in the dataset."""
     completions: tuple[tuple[int, ...], ...]
-    """All tokens after the prompt: replies, and between them the environment's."""
+    """All tokens after the prompt: a hint, replies, and between them the environment's."""
     masks: tuple[tuple[int, ...], ...]
-    """1 for a token that was sampled, 0 for one of the environment."""
+    """1 for a token that was sampled, 0 for one of a hint or of the environment."""
     logps: tuple[tuple[float, ...], ...] | None
-    """Of the sampler, 0 for the environment's tokens; None where it tells none."""
+    """Of the sampler, 0 for tokens that were not sampled; None where it tells none."""
     batch: RolloutBatch
 
     def __len__(self) -> int:
         return len(self.completions)
+
+    def split(self, sizes: Sequence[int]) -> list[Collected]:
+        """The rows in parts of these sizes, which add up to all of them."""
+        ends = list(itertools.accumulate(sizes))
+        return [self._part(slice(end - size, end)) for end, size in zip(ends, sizes, strict=True)]
+
+    def _part(self, rows: slice) -> Collected:
+        used = sorted(set(self.owners[rows]))
+        return Collected(
+            prompts=tuple(self.prompts[owner] for owner in used),
+            owners=tuple(used.index(owner) for owner in self.owners[rows]),
+            indices=self.indices[rows],
+            completions=self.completions[rows],
+            masks=self.masks[rows],
+            logps=None if self.logps is None else self.logps[rows],
+            batch=RolloutBatch(self.batch.rollouts[rows], self.batch.scores[rows], self.batch.verdicts[rows]),
+        )
 
 
 class Collector:
@@ -94,13 +125,17 @@ class Collector:
         self._sources: dict[EncodedPrompt, Source] = {}
         self._renderer = None if config.episode is None else TurnRenderer(processor)
 
-    def collect(self, rows: Sequence[Row], *, samples: Sequence[int], step: int) -> Collected:
+    def collect(
+        self, rows: Sequence[Row], *, samples: Sequence[int], step: int, hints: Sequence[Hint] | None = None, attempt: int = 0
+    ) -> Collected:
         """Returns a scored completion for each row.
 
         Args:
             rows: Rows of one example follow each other, and share its object.
             samples: Which completion of its prompt each row is.
             step: Optimizer steps done; part of each completion's seed.
+            hints: What each row's reply begins with; it is part of the completion, and its tokens count against the budget.
+            attempt: Which round of rollouts of this step it is, from 0; part of the seed.
 
         Raises:
             DataError: A reply does not fit behind what stands before it.
@@ -108,27 +143,36 @@ class Collector:
         examples = [row["example"] for row in rows]
         firsts, owners = owners_of(examples)
         prompts = self.encode([rows[row] for row in firsts])
+        given = [UNHINTED] * len(rows) if hints is None else list(hints)
         self._sources = {prompt: Source(examples[row].id, rows[row]["images"]) for prompt, row in zip(prompts, firsts, strict=True)}
 
         def ask(places: Sequence[int], histories: Sequence[Sequence[int]], turn: int) -> list[Completion]:
-            when: str | int = step if turn == 0 else f"{step}/turn{turn}"
             requests = [
                 Request(
                     prompt=prompts[owners[place]],
-                    seed=row_seed(self.config.training.seed, when, examples[place].id, samples[place]),
+                    seed=row_seed(self.config.training.seed, _moment(step, turn, attempt), examples[place].id, samples[place]),
                     history=tuple(history),
+                    max_tokens=self._room(given[place]),
                 )
                 for place, history in zip(places, histories, strict=True)
             ]
             self._check_context(requests, [examples[place].id for place in places], turn)
             return self._sample(requests)
 
-        replies = ask(range(len(rows)), [()] * len(rows), 0)
+        replies = [
+            self._with_hint(hint, reply)
+            for hint, reply in zip(given, ask(range(len(rows)), [hint.token_ids for hint in given], 0), strict=True)
+        ]
         if self.config.episode is None:
             completions = tuple(reply.token_ids for reply in replies)
-            masks = tuple((1,) * len(ids) for ids in completions)
+            masks = tuple(
+                (0,) * len(hint.token_ids) + (1,) * (len(ids) - len(hint.token_ids)) for hint, ids in zip(given, completions, strict=True)
+            )
             logps = _known([reply.logps for reply in replies])
-            rollouts = self._rollouts(examples, replies, samples)
+            rollouts = [
+                replace(rollout, hint_share=hint.share)
+                for rollout, hint in zip(self._rollouts(examples, replies, samples), given, strict=True)
+            ]
         else:
             episodes = self._play(examples, replies, ask)
             completions = tuple(map(tuple, episodes.completion_ids))
@@ -146,6 +190,22 @@ class Collector:
             logps=logps,
             batch=RolloutBatch(rollouts, self._score(rollouts), verdicts),
         )
+
+    def _room(self, hint: Hint) -> int | None:
+        """The tokens that are left for a reply behind its hint; None: the whole budget."""
+        if not hint.token_ids:
+            return None
+        room = self.config.generation.max_completion_length - len(hint.token_ids)
+        assert room > 0, f"a hint of {len(hint.token_ids)} tokens"
+        return room
+
+    def _with_hint(self, hint: Hint, reply: Completion) -> Completion:
+        """The reply with its beginning."""
+        if not hint.token_ids:
+            return reply
+        ids = (*hint.token_ids, *reply.token_ids)
+        logps = None if reply.logps is None else (*(0.0,) * len(hint.token_ids), *reply.logps)
+        return replace(reply, token_ids=ids, text=self.decoded(ids), logps=logps)
 
     def source_of(self, prompt: EncodedPrompt) -> Source:
         """Where a prompt that is being asked comes from."""
@@ -167,7 +227,7 @@ class Collector:
     def _play(self, examples: Sequence[Any], replies: Sequence[Completion], ask: Callable[..., list[Completion]]) -> EpisodeBatch:
         """The episodes of the rows, from their first replies to their ends."""
         assert self.config.episode is not None and self._renderer is not None
-        episodes = EpisodeBatch(examples, config=self.config.episode, renderer=self._renderer, decode=self._decoded)
+        episodes = EpisodeBatch(examples, config=self.config.episode, renderer=self._renderer, decode=self.decoded)
         episodes.add(range(len(examples)), [reply.token_ids for reply in replies], _logps_or_none(replies))
         turn = 1
         while self._goes_on(episodes):
@@ -182,7 +242,8 @@ class Collector:
         here = bool(episodes.live)
         return here if self._anywhere is None else self._anywhere(here)
 
-    def _decoded(self, ids: Sequence[int]) -> str:
+    def decoded(self, ids: Sequence[int]) -> str:
+        """Returns what tokens say, special ones left out."""
         return str(self._processor.tokenizer.decode(ids, skip_special_tokens=True))
 
     def _check_context(self, requests: Sequence[Request], ids: Sequence[str], turn: int) -> None:
@@ -196,6 +257,12 @@ class Collector:
                 f"(generation.max_completion_length), but the model reads {self._context_length}. Lower that, episode.verify_iterations, "
                 "data.max_prompt_length or model.image_max_pixels."
             )
+
+
+def _moment(step: int, turn: int, attempt: int) -> str | int:
+    """When a reply is sampled, as a part of its seed."""
+    later = (f"/attempt{attempt}" if attempt else "") + (f"/turn{turn}" if turn else "")
+    return f"{step}{later}" if later else step
 
 
 def _logps_or_none(replies: Sequence[Completion]) -> list[tuple[float, ...]] | None:

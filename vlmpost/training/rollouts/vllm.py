@@ -142,7 +142,15 @@ class VllmSampler:
         ]
         for name, completion in zip(names, completions, strict=True):
             self._check_end(name, completion)
-        return completions[: len(requests)]
+        return [self._within(completion, request) for completion, request in zip(completions, requests, strict=False)]
+
+    def _within(self, completion: Completion, request: Request) -> Completion:
+        """The completion cut where its own budget ends: TRL knows one budget for all."""
+        if request.max_tokens is None or len(completion.token_ids) <= request.max_tokens:
+            return completion
+        kept = slice(request.max_tokens)
+        assert completion.num_prompt_tokens is not None and completion.logps is not None, completion
+        return self._completion(completion.token_ids[kept], completion.logps[kept], num_prompt_tokens=completion.num_prompt_tokens)
 
     def _unexpanded(self, request: Request) -> list[int]:
         """The prompt as its chat template writes it, and what follows it, which holds no image token."""

@@ -12,7 +12,11 @@ from dataclasses import dataclass, field
 import torch
 
 from vlmpost.training.update.experience import Experience
+from vlmpost.training.update.imitation import GuidedTotals, guided_counts
 from vlmpost.training.update.losses import StepTotals
+
+SILENCED = ("sampled", "valued", "roles", "rollout_rows")
+"""What of a row says that it weighs anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,8 @@ class MiniBatch:
     """Of the rows whose policy term counts."""
     num_values: float
     """Values that the critic learns, of all processes, divided by their number."""
+    guided: GuidedTotals | None = None
+    """Of the rows that stored traces guide; None: there are none in this run."""
 
 
 def chosen(experience: Experience, rows: Sequence[int]) -> Experience:
@@ -33,32 +39,55 @@ def chosen(experience: Experience, rows: Sequence[int]) -> Experience:
     if rows:
         return experience.take(rows)
     first = experience.take([0])
-    silenced = {name: torch.zeros_like(first.tensors[name]) for name in ("sampled", "valued") if name in first.tensors}
+    silenced = {name: torch.zeros_like(first.tensors[name]) for name in SILENCED if name in first.tensors}
     return first.with_tensors(**silenced, idle=torch.ones(1, dtype=torch.bool))
 
 
 def counts(experience: Experience) -> torch.Tensor:
-    """Returns float64 [5]: rows and trained tokens, of all rows and of those whose policy term counts, and values to learn."""
-    sampled = experience.tensors["sampled"]
-    policy = experience.tensors.get("policy_rows", torch.ones(len(experience), dtype=torch.bool, device=sampled.device))
+    """Returns float64 [5]: rows and trained tokens, of all rollouts and of those whose policy term counts, and values to learn.
+
+    With stored traces [5 + NUM_COUNTS], `guided_counts` behind them, and only rows under `rollout_rows` are rollouts.
+    """
+    sampled, rollouts = policy_mask(experience), rollout_rows(experience)
+    policy = rollouts & experience.tensors.get("policy_rows", rollouts)
     weight = 0.0 if "idle" in experience.tensors else 1.0
     tokens = sampled.sum(1)
     values = experience.tensors["valued"].sum() if "valued" in experience.tensors else torch.zeros(())
-    found = [weight * len(experience), tokens.sum(), weight * policy.sum(), (tokens * policy).sum(), values]
-    return torch.tensor([float(number) for number in found], dtype=torch.float64, device=sampled.device)
+    found = [weight * rollouts.sum(), tokens.sum(), weight * policy.sum(), (tokens * policy).sum(), values]
+    guided = guided_counts(experience) if "roles" in experience.tensors else []
+    return torch.tensor([*(float(number) for number in found), *guided], dtype=torch.float64, device=sampled.device)
 
 
-def mini_batches(parts: Sequence[Experience], totals: torch.Tensor) -> list[MiniBatch]:
+def rollout_rows(experience: Experience) -> torch.Tensor:
+    """Returns bool [B]: the rows that are rollouts in the loss; all of them where there are no stored traces."""
+    sampled = experience.tensors["sampled"]
+    return experience.tensors.get("rollout_rows", torch.ones(len(experience), dtype=torch.bool, device=sampled.device))
+
+
+def policy_mask(experience: Experience) -> torch.Tensor:
+    """Returns bool [B, C]: the tokens of the policy loss, with its KL term and its entropy."""
+    sampled = experience.tensors["sampled"]
+    return sampled & experience.tensors["rollout_rows"][:, None] if "rollout_rows" in experience.tensors else sampled
+
+
+def mini_batches(parts: Sequence[Experience], totals: torch.Tensor, *, num_rollout_steps: int | None = None) -> list[MiniBatch]:
     """Returns the mini-batches of one batch of rollouts.
 
     Args:
         parts: Their completions.
-        totals: float64 [len(parts), 5]: `counts` of each, over all processes, divided by their number.
+        totals: float64 [len(parts), numbers]: `counts` of each, over all processes, divided by their number.
+        num_rollout_steps: How many of the parts, the first ones, share the rollouts; the others hold traces alone. None: all.
     """
-    items, policy_items = totals[:, 1].mean().item(), totals[:, 3].mean().item()
+    items, policy_items = totals[:num_rollout_steps, 1].mean().item(), totals[:num_rollout_steps, 3].mean().item()
     return [
-        MiniBatch(part, StepTotals(rows, tokens, items), StepTotals(policy_rows, policy_tokens, policy_items), values)
-        for part, (rows, tokens, policy_rows, policy_tokens, values) in zip(parts, totals.tolist(), strict=True)
+        MiniBatch(
+            part,
+            StepTotals(rows, tokens, items),
+            StepTotals(policy_rows, policy_tokens, policy_items),
+            values,
+            GuidedTotals.of(guided) if guided else None,
+        )
+        for part, (rows, tokens, policy_rows, policy_tokens, values, *guided) in zip(parts, totals.tolist(), strict=True)
     ]
 
 

@@ -1,4 +1,4 @@
-"""The loss of an optimizer step, forward pass by forward pass: the policy's, and with a critic the values'.
+"""The loss of an optimizer step, forward pass by forward pass: the policy's, with a critic the values', with stored traces theirs.
 
 Knows tensors and models and no trainer. Legend: B completions, C tokens of the longest one.
 """
@@ -11,12 +11,14 @@ from dataclasses import dataclass
 import torch
 from transformers import PreTrainedModel
 
+from vlmpost.config.schedules import value_at
 from vlmpost.config.schema import AlgorithmConfig
 from vlmpost.training.credit.critic import Critic, value_loss, value_losses
 from vlmpost.training.update.entropy import EntropyCoefficient, entropy_threshold
 from vlmpost.training.update.experience import Experience
+from vlmpost.training.update.imitation import Imitation
 from vlmpost.training.update.losses import PolicyLoss
-from vlmpost.training.update.mini_batch import MiniBatch, Noted
+from vlmpost.training.update.mini_batch import MiniBatch, Noted, policy_mask, rollout_rows
 from vlmpost.training.update.scorer import Forward, Scorer, TokenScores
 
 
@@ -31,6 +33,7 @@ class StepLoss:
         critic: None: no values.
         scorer: Runs a pass.
         gather: The entropies of all processes, each with any number of them.
+        imitation: Of hints and traces, and how much the policy's loss weighs beside it. None: rollouts alone.
     """
 
     algorithm: AlgorithmConfig
@@ -39,6 +42,7 @@ class StepLoss:
     critic: Critic | None
     scorer: Scorer
     gather: Callable[[torch.Tensor], torch.Tensor]
+    imitation: Imitation | None = None
 
     @property
     def needs_all_processes(self) -> bool:
@@ -51,11 +55,14 @@ class StepLoss:
         if self.critic is not None:
             return everything
         known = experience.tensors
-        still = self.policy_loss.has_no_gradient(known["advantages"], known["sampled"], policy_mask_B=known.get("policy_rows"))
-        return [row for row in everything if not still[row]] or [0]
+        still = self.policy_loss.has_no_gradient(known["advantages"], policy_mask(experience), policy_mask_B=known.get("policy_rows"))
+        moving = ~still & rollout_rows(experience)
+        if self.imitation is not None:
+            moving = moving | self.imitation.moving_rows(experience)
+        return [row for row in everything if moving[row]] or [0]
 
     def __call__(
-        self, forward: Forward, model: PreTrainedModel, part: Experience, batch: MiniBatch, noted: Noted, *, step: int
+        self, forward: Forward, model: PreTrainedModel, part: Experience, batch: MiniBatch, noted: Noted, *, step: int, num_steps: int
     ) -> torch.Tensor:
         """Returns the share of one forward pass in the loss of its step.
 
@@ -66,30 +73,34 @@ class StepLoss:
             batch: All completions of the step, for its totals.
             noted: Takes the figures of the pass.
             step: Optimizer steps done.
+            num_steps: Of the whole run.
         """
         warming_up = step < self.algorithm.num_value_warmup_steps
         if self.critic is not None:
             self.critic.head_alone = warming_up
         scores = self.scorer(forward, model, part)
         policy_loss = self._policy(scores, part, batch, noted)
+        if self.imitation is not None:
+            weight = value_at(self.imitation.policy_weight, step=step, num_steps=num_steps)
+            policy_loss = weight * policy_loss + self._imitated(self.imitation, scores, part, batch, noted, step=step, num_steps=num_steps)
         if self.critic is None:
             return policy_loss
         return (0.0 if warming_up else 1.0) * policy_loss + self.algorithm.vf_coef * self._values(scores, part, batch, noted)
 
     def _policy(self, scores: TokenScores, part: Experience, batch: MiniBatch, noted: Noted) -> torch.Tensor:
         assert scores.entropies_BC is not None, "a policy's head gives entropies"
-        known = part.tensors
+        known, mask_BC = part.tensors, policy_mask(part)
         found = self.policy_loss(
             logps_BC=scores.logps_BC,
             entropies_BC=scores.entropies_BC,
-            mask_BC=known["sampled"],
+            mask_BC=mask_BC,
             advantages_BC=known["advantages"],
             totals=batch.totals,
             old_logps_BC=known.get("old_logps"),
             ref_logps_BC=known["ref_logps"] if self.policy_loss.beta else None,
             policy_mask_B=known.get("policy_rows"),
             policy_totals=batch.policy_totals,
-            entropy_threshold=self._threshold(scores.entropies_BC, known["sampled"]),
+            entropy_threshold=self._threshold(scores.entropies_BC, mask_BC),
             entropy_coef=self.entropy_coefficient.current,
             sampling_logps_BC=known.get("sampling_logps"),
             sampling_ratio_BX=known.get("sampling_ratio"),
@@ -100,6 +111,16 @@ class StepLoss:
         if self.policy_loss.has_entropy_bonus:
             noted.add({"bonus_entropy": found.bonus_entropy.tolist()})
         return found.loss
+
+    def _imitated(
+        self, imitation: Imitation, scores: TokenScores, part: Experience, batch: MiniBatch, noted: Noted, *, step: int, num_steps: int
+    ) -> torch.Tensor:
+        assert scores.entropies_BC is not None and batch.guided is not None, "the step was counted with its roles"
+        loss, figures = imitation(
+            part, logps_BC=scores.logps_BC, entropies_BC=scores.entropies_BC, totals=batch.guided, step=step, num_steps=num_steps
+        )
+        noted.add(figures)
+        return loss
 
     def _values(self, scores: TokenScores, part: Experience, batch: MiniBatch, noted: Noted) -> torch.Tensor:
         assert scores.values_BC is not None, "the model has a critic"
