@@ -37,6 +37,30 @@ def rl_recipe(*, max_steps: int, prompts_per_step: int, save_steps: int, num_exa
     }
 
 
+GUIDED: dict[str, dict[str, object]] = {
+    "interleaved": {},
+    "interleaved_buffered": {"steps": {"buffer_size": 3}},
+    "progressive": {},
+    "chord_mu": {"traces": {"per_step": 4}},
+    "luffy": {},
+    "bread": {},
+    "prefix_rft": {},
+    "sasr": {"steps": {"num_warmup_steps": 3}},
+}
+"""Presets of guidance that between them use every knob and remember all that can be remembered, with what makes them act in few steps."""
+
+
+def guided_recipe(preset: str, *, max_steps: int, prompts_per_step: int, save_steps: int) -> Recipe:
+    """RL of the nano VLM guided by the drawn tasks' solutions, on questions of which it solves about half."""
+    hard: Recipe = {"task": "card_sums", "num_examples": 10, "difficulties": [5]}
+    return {
+        **rl_recipe(max_steps=max_steps, prompts_per_step=prompts_per_step, save_steps=save_steps),
+        "data": {"train": [hard, {"task": "counting", "num_examples": 10}]},
+        "algorithm": {},
+        "guidance": {"preset": preset, **GUIDED[preset]},
+    }
+
+
 def write_recipe(recipe: Recipe, path: Path) -> Path:
     """The recipe as a YAML file."""
     path.write_text(yaml.safe_dump(recipe, sort_keys=False), encoding="utf-8")

@@ -1,6 +1,6 @@
 """Kill -9 at random moments, resume, compare: `python scripts/bench/resume_kill.py [--kills 10] [--seed 0] [--kinds ppo pools]`.
 
-For SFT, GRPO, PPO and GRPO with all of signal (pools, dynamic sampling, replay) each: one run to its end, then as many runs killed at a
+For SFT, GRPO, PPO, GRPO with all of signal (pools, dynamic sampling, replay) and RL guided by stored traces each: one run to its end, then as many runs killed at a
 random moment and resumed. Half of the kills wait for a checkpoint to be in the middle of its writing. Passes when every resumed run ends
 with the same bytes of weights.
 """
@@ -32,6 +32,7 @@ KINDS: dict[str, tuple[str, launch.Recipe]] = {
     "rl": ("rl", _RL),
     "ppo": ("rl", _RL | {"algorithm": {"kind": "ppo", "num_generations": 8}}),
     "pools": ("rl", _RL | {"data": {"train": _MOSTLY_HOPELESS}, "signal": _SIGNAL}),
+    **{name: ("rl", launch.guided_recipe(name, max_steps=STEPS, prompts_per_step=2, save_steps=2)) for name in launch.GUIDED},
 }
 """The command and the recipe of each kind of run."""
 

@@ -1,6 +1,6 @@
 """Losses of two gloo processes against one, same global batch: `python scripts/bench/two_processes.py [--steps 5]`.
 
-Passes when no loss differs by more than 1e-5, for SFT and GRPO.
+Passes when no loss differs by more than 1e-5, for SFT, GRPO and RL guided by stored traces in several ways.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ def main() -> int:
     recipes = {
         "sft": launch.sft_recipe(max_steps=steps, examples_per_step=16, save_steps=steps),
         "rl": launch.rl_recipe(max_steps=steps, prompts_per_step=4, save_steps=steps),
+        **{name: launch.guided_recipe(name, max_steps=steps, prompts_per_step=4, save_steps=steps) for name in launch.GUIDED},
     }
     worst = 0.0
     with tempfile.TemporaryDirectory(prefix="vlmpost-two-") as folder:
@@ -31,7 +32,7 @@ def main() -> int:
             series = []
             for num_processes in (1, 2):
                 run_dir = Path(folder) / f"{kind}-{num_processes}"
-                launch.run(kind, path, run_dir, num_processes=num_processes)
+                launch.run("sft" if kind == "sft" else "rl", path, run_dir, num_processes=num_processes)
                 series.append([float(str(row["loss"])) for row in launch.metrics(run_dir)])
                 print(
                     f"{kind:3s} {num_processes} process{'es' if num_processes > 1 else '  '}  " + "  ".join(f"{x: .8f}" for x in series[-1])

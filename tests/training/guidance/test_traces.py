@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -69,12 +70,13 @@ def test_sampling_of_the_shipped_model_stops_at_the_token_that_its_traces_end_wi
     assert not set(trace.token_ids[:-1]) & set(ends)
 
 
-def test_images_and_instructions_of_the_prompt_are_no_part_of_a_trace(store) -> None:
-    plain = question("q1")
-    pictured = Example(
-        id="q1", task="sums", prompt=(Message("system", ("Be brief.",)), Message("user", (IMAGE, "3 + 4 = ?"))), solution=SOLUTION
-    )
-    assert store([plain]).trace("q1", seed=0) == store([pictured]).trace("q1", seed=0)
+@pytest.mark.parametrize("name", sorted(FAMILIES))
+def test_images_and_instructions_of_the_prompt_are_no_part_of_a_trace(name: str, tiny_model: TinyModel) -> None:
+    processor = load_processor(ModelConfig(path=str(tiny_model(name)), device="cpu"))
+    prompt = (Message("system", ("Be brief.",)), Message("user", (IMAGE, "3 + 4 = ?")))
+    pictured = Example(id="q1", task="sums", prompt=prompt, solution=SOLUTION)
+    stores = [TraceStore(TracesConfig(), [one], processor=processor, max_tokens=None) for one in (question("q1"), pictured)]
+    assert stores[0].trace("q1", seed=0) == stores[1].trace("q1", seed=0)
 
 
 def test_only_questions_with_a_solution_have_a_trace(store) -> None:
@@ -98,7 +100,7 @@ def test_missing_traces_are_counted_in_the_log(store, caplog) -> None:
     ("example", "fault"),
     [
         (question("q1", "  \n"), "is empty"),
-        (question("q1", stop_reason="length"), "was cut by its token budget"),
+        (question("q1", curation={"truncated": True}), "was cut by its token budget"),
         (question("q1", "First 7.<|im_end|> Then 8."), "holds an end-of-turn token before its end"),
         (question("q1", "See <|image_pad|>."), "holds a token that stands for an image or a video"),
         (question("q1", "See <|video_pad|>."), "holds a token that stands for an image or a video"),
@@ -142,14 +144,12 @@ def test_a_file_gives_one_or_several_traces_by_question(store, tmp_path: Path) -
 
 
 def test_rows_as_curation_writes_them_add_up_by_their_question(store, tmp_path: Path) -> None:
-    rows = [
-        row_of(
-            Example(id=f"a-{sample}", task="sums", prompt=question("a").prompt, solution=text, meta={"question_id": "a"}),
-            [],
-            layout="jsonl",
-        )
+    asked = question("a")
+    kept = [
+        replace(asked, id=f"a/{sample}", solution=text, meta={"curation": {"question_id": "a", "truncated": False}})
         for sample, text in enumerate(["It is certainly 7.", "7", "It is 7."])
     ]
+    rows = [row_of(example, [], layout="jsonl") for example in kept]
     written(tmp_path / "train.jsonl", rows)
     by_choice = {
         choose: store([question("a", None)], path=str(tmp_path / "train.jsonl"), choose=choose).trace("a", seed=0).text
@@ -169,7 +169,7 @@ def test_chance_chooses_by_the_seed_alone(store, tmp_path: Path) -> None:
 
 
 def test_a_truncated_row_of_a_file_is_refused_with_its_line(store, tmp_path: Path) -> None:
-    rows = [{"id": "a", "solution": "7"}, {"id": "b", "solution": "It is", "meta": {"stop_reason": "length"}}]
+    rows = [{"id": "a", "solution": "7"}, {"id": "b", "solution": "It is", "meta": {"curation": {"question_id": "b", "truncated": True}}}]
     path = written(tmp_path / "t.jsonl", rows)
     with pytest.raises(DataError, match=r"t\.jsonl:2: the trace of b was cut by its token budget"):
         store([question("a", None), question("b", None)], path=str(path))

@@ -1,6 +1,7 @@
 """Questions that wait until there are enough of them for a step on their traces: the buffer of ReLIFT.
 
-Source: ReLIFT, TheRoadQaQ/ReLIFT; a question that waits is not taken in again, and one that was given out may come back.
+Source: ReLIFT, TheRoadQaQ/ReLIFT at eb95454, relift/verl/verl/relift/trainer.py. Departures: 1. the oldest questions are given out
+first, there the newest; 2. a question that waits is not taken in again, there it stands twice. One that was given out may come back.
 """
 
 from __future__ import annotations

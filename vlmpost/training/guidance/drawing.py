@@ -3,7 +3,8 @@ r"""Whether a step is on rollouts or on traces, by chance: the steps of SASR.
 The run begins with `num_warmup_steps` steps on traces; $G$ is the mean norm of their gradients. Each later step is on traces with
 probability $g / (g + \gamma G)$, $g$ the gradient norm of the last step on traces: the less they teach, the rarer they are.
 
-Source: SASR, arXiv 2505.13026, by its abstract; the formula is not verified against the paper or code.
+Source: SASR, arXiv 2505.13026, whose abstract names gradient norms and the divergence from the original distribution; the formula is
+from memory, and not verified against paper or code.
 """
 
 from __future__ import annotations

@@ -11,7 +11,8 @@ the share of right rollouts lies in the band: too many right, fewer segments; to
 shortest at which any rollout was right is chosen, else the longest tried.
 
 Source: Hint-GRPO, hqhQAQ/Hint-GRPO at 1ad557f, open_r1/trainer/vllm_grpo_trainer.py, `find_first_positive`; BREAD, arXiv 2506.17211;
-GHPO, arXiv 2507.10628.
+GHPO, arXiv 2507.10628. Departures: 1. Hint-GRPO samples all levels and asks for a group whose rewards add up to more than 0, which is
+the same where none is negative; 2. what BREAD does where no length lies in the band is chosen here.
 """
 
 from __future__ import annotations

@@ -7,10 +7,11 @@ Traces are each example's own solution, or stand in a file of their own, one JSO
 
     {"id": "q1", "solution": "..."}         {"id": "q1", "solutions": ["...", "..."]}
 
-or rows as `vlmpost curate` writes them, whose `meta.question_id` names the question. Rows of one question add up.
+or rows as `vlmpost curate` writes them, where `meta.curation` names the question and says whether the answer was cut. Rows of one
+question add up.
 
-A trace cannot be used that is empty, was cut by its token budget (`meta.stop_reason` is "length"), does not end with the end-of-turn
-token or holds one before its end, or holds a token that stands for an image or a video: those belong to prompts.
+A trace cannot be used that is empty, was cut by its token budget, does not end with the end-of-turn token or holds one before its end,
+or holds a token that stands for an image or a video: those belong to prompts.
 """
 
 from __future__ import annotations
@@ -209,9 +210,7 @@ def _from_file(path: Path, examples: Sequence[Example]) -> dict[str, list[_Given
     given: dict[str, list[_Given]] = {}
     for line, row in jsonl.read(path):
         where = f"{path}:{line}"
-        meta = row.get("meta")
-        truncated = _was_truncated(meta) if isinstance(meta, Mapping) else False
-        solutions = [_Given(text, where, truncated) for text in _solutions(row, where)]
+        solutions = [_Given(text, where, _was_truncated(row.get("meta"))) for text in _solutions(row, where)]
         given.setdefault(_question_id(row, where), []).extend(solutions)
     known = {example.id for example in examples}
     strange = [example_id for example_id in given if example_id not in known]
@@ -227,8 +226,7 @@ def _from_file(path: Path, examples: Sequence[Example]) -> dict[str, list[_Given
 
 
 def _question_id(row: jsonl.Row, where: str) -> str:
-    meta = row.get("meta")
-    value = meta["question_id"] if isinstance(meta, Mapping) and "question_id" in meta else row.get("id")
+    value = _origin(row.get("meta")).get("question_id", row.get("id"))
     if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
         raise DataError(f"{where}: expected an `id`, got {value!r}. Give each row {{id, solution}} or {{id, solutions}}.")
     return str(value)
@@ -243,8 +241,14 @@ def _solutions(row: jsonl.Row, where: str) -> list[str]:
     return value
 
 
-def _was_truncated(meta: Mapping[str, object]) -> bool:
-    return meta.get("stop_reason") == "length"
+def _was_truncated(meta: object) -> bool:
+    return bool(_origin(meta).get("truncated"))
+
+
+def _origin(meta: object) -> Mapping[str, object]:
+    """What curation wrote of a row; nothing where it did not."""
+    origin = meta.get("curation") if isinstance(meta, Mapping) else None
+    return origin if isinstance(origin, Mapping) else {}
 
 
 def _without_too_long(encoded: dict[str, list[np.ndarray]], max_length: int | None) -> int:

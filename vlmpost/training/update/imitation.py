@@ -42,8 +42,6 @@ ROLE_CODES: Final[Mapping[Role, int]] = {"hint": 1, "generated": 2, "trace": 3}
 """How `roles` tells them apart; 0 is padding, or a token of an environment."""
 IMITATED: Final[tuple[Role, ...]] = ("hint", "trace")
 """Roles that the policy did not write."""
-NUM_COUNTS: Final = 7
-"""Numbers in `guided_counts`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +77,8 @@ class GuidedTotals:
 
 
 def guided_counts(experience: Experience) -> list[float]:
-    """Returns what `GuidedTotals.of` takes, of one process."""
+    """Returns the seven numbers that `GuidedTotals.of` takes, of one process."""
     known = experience.tensors
-    if "idle" in known:
-        return [0.0] * NUM_COUNTS
     weights_B, in_loss_B = known["row_weights"].double(), known["rollout_rows"]
     generated = (known["roles"] == ROLE_CODES["generated"])[in_loss_B].sum()
     imitated: list[torch.Tensor] = []

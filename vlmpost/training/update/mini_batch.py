@@ -46,7 +46,7 @@ def chosen(experience: Experience, rows: Sequence[int]) -> Experience:
 def counts(experience: Experience) -> torch.Tensor:
     """Returns float64 [5]: rows and trained tokens, of all rollouts and of those whose policy term counts, and values to learn.
 
-    With stored traces [5 + NUM_COUNTS], `guided_counts` behind them, and only rows under `rollout_rows` are rollouts.
+    With stored traces [12], `guided_counts` behind them, and only rows under `rollout_rows` are rollouts.
     """
     sampled, rollouts = policy_mask(experience), rollout_rows(experience)
     policy = rollouts & experience.tensors.get("policy_rows", rollouts)
