@@ -212,7 +212,7 @@ def test_uft_draws_segments_with_its_cosine_and_a_thousandth_of_a_cross_entropy(
     shares = [value_at(config.hint.share, step=step, num_steps=500) for step in (0, 100, 150)]
     assert shares == pytest.approx([0.95, 0.725, 0.5])
     assert losses_of("uft") == [("generated", "policy", 1.0), ("hint", "cross_entropy", 0.001)]
-    assert losses_of("r3") == losses_of("uft_staged") == [("generated", "policy", 1.0)]
+    assert losses_of("r3") == [("generated", "policy", 1.0)]  # run.py: SFT_LOSS_COEF 0.0 for r3 alone
 
 
 def test_prefix_rft_hints_one_of_eight_and_learns_a_fifth_of_the_prefix() -> None:

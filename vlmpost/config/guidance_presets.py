@@ -41,6 +41,10 @@ class GuidancePreset:
 _SYNERGY: Final = "The Synergy Dilemma of Long-CoT SFT and RL, arXiv 2507.07562, section 4"
 _UNPUBLISHED: Final = "the study's training code is not published; what its text leaves open is chosen here"
 _UNIFY: Final = "TsinghuaC3I/Unify-Post-Training"
+_PASS_MEANS: Final = (
+    "each loss is a mean over the optimizer step; theirs are taken in each forward pass and added up: policy losses summed over its tokens "
+    "and divided by max_completion_length, not by rows, cross-entropies averaged over its trace tokens"
+)
 _POLICY: Final = {"role": "generated", "loss": "policy"}
 _TRACE_FOR_ZERO_PASS: Final = {
     "traces": {"rows": "in_place"},
@@ -112,9 +116,17 @@ PRESETS: Final[Mapping[str, GuidancePreset]] = MappingProxyType(
             f"HPT; {_UNIFY}",
             "a L_RL + b CE(y*), (a, b) = (1, 0) if the group's accuracy > g else (0, 1); g = 0",
             {**_TRACE_FOR_ZERO_PASS, "steps": {"kind": "joint"}},
-            algorithm={"scale_rewards": "none", "beta": 0.0},
-            departures=("the mean over questions is taken apart for the two losses, each over its own questions",),
-            beside=("training: learning_rate 5e-6", "g 2/8 for LLaMA (gate.pass_rate 0.25), weight 0.3 for a 1.5B model"),
+            algorithm={"scale_rewards": "none", "beta": 0.0, "epsilon": 1e6},
+            departures=(
+                "the mean over questions is taken apart for the two losses, each over its own questions",
+                _PASS_MEANS,
+                "steps whose gradient norm is above 80 are taken; theirs are skipped",
+            ),
+            beside=(
+                "training: learning_rate 5e-6",
+                "trl: {entropy_coef: 0.001}, there over traces too",
+                "g 2/8 for LLaMA (gate.pass_rate 0.25), weight 0.3 for a 1.5B model",
+            ),
         ),
         "relift": GuidancePreset(
             "RL, and an SFT step on unsolved questions whenever 128 of them are due",
@@ -125,11 +137,13 @@ PRESETS: Final[Mapping[str, GuidancePreset]] = MappingProxyType(
                 "losses": [_POLICY, {"role": "trace", "loss": "cross_entropy", "weight": 1.0, "entropy_coef": 0.001}],
                 "steps": {"kind": "alternate", "buffer_size": 128},
             },
+            algorithm={"scale_rewards": "none", "beta": 0.0, "epsilon": 1e6},
             departures=(
                 "SFT steps share RL's optimizer; theirs have one of their own at the same learning rate",
                 "unsolved questions leave the RL loss; with group advantages only a KL term would differ",
+                _PASS_MEANS,
             ),
-            beside=("training: learning_rate 1e-6",),
+            beside=("training: learning_rate 1e-6", "trl: {entropy_coef: 0.001}"),
         ),
         "luffy": GuidancePreset(
             "The trace is one more member of the group, off policy, with its probabilities shaped",
@@ -142,7 +156,10 @@ PRESETS: Final[Mapping[str, GuidancePreset]] = MappingProxyType(
                 "losses": [_POLICY, {"role": "trace", "loss": "shaped", "gamma": 0.1, "per": "length", "count": "rows"}],
             },
             algorithm={"num_generations": 7, "loss_type": "dr_grpo", "scale_rewards": "none", "beta": 0.0, "epsilon": 1e6},
-            departures=("the behaviour probability of the trace is taken as 1, as in their script; rollouts are not clipped",),
+            departures=(
+                "the sum is divided by the step's rows too; theirs by max_completion_length alone: more beside the entropy bonus",
+                "the entropy bonus is of rollouts; theirs of the trace too",
+            ),
             beside=("training: learning_rate 1e-6", "trl: {entropy_coef: 0.001}"),
         ),
         "srft": GuidancePreset(
@@ -160,12 +177,19 @@ PRESETS: Final[Mapping[str, GuidancePreset]] = MappingProxyType(
                 ],
             },
             algorithm={"num_generations": 7, "loss_type": "cispo", "scale_rewards": "none", "beta": 0.0, "epsilon_high": 5.0},
-            departures=("the entropy behind a rollout's weight is that of its sampling, before the step",),
+            departures=(
+                "the entropy behind a rollout's weight is that of its sampling, before the step",
+                "a rollout's token is weighed by its ratio, at most 5; theirs by nothing, which is the same in a batch's first step",
+                "three means: over rollouts' tokens, over traces for the cross-entropy and for A f(p); theirs divides the first and last "
+                "together by max_completion_length",
+                _PASS_MEANS,
+            ),
+            beside=("training: learning_rate 1e-6", "trl: {entropy_coef: 0.001}"),
             unverified=("the weight of right rollouts: one secondary account prints e^-H, the code uses e^H, as here",),
         ),
         "chord_mu": GuidancePreset(
             "SFT on a stream of traces beside RL, its share falling over the run",
-            "CHORD; documentation and configurations of ms-swift and Trinity-RFT",
+            "CHORD, arXiv 2508.11408; code and configurations of modelscope/ms-swift and modelscope/Trinity-RFT",
             "(1 - mu) L_RL + mu CE(y*), mu 0.9 -> 0.05 as a cosine over 200 steps",
             {
                 "traces": {"rows": "stream", "per_step": 64},
@@ -185,7 +209,7 @@ PRESETS: Final[Mapping[str, GuidancePreset]] = MappingProxyType(
         ),
         "chord_phi": GuidancePreset(
             "SFT on a stream of traces beside RL, each token weighed by how undecided the policy is",
-            "CHORD; documentation and configurations of ms-swift and Trinity-RFT",
+            "CHORD, arXiv 2508.11408; code and configurations of modelscope/ms-swift and modelscope/Trinity-RFT",
             "(1 - mu) L_RL - mu sg(p (1 - p)) log p, mu = 0.1",
             {
                 "traces": {"rows": "stream", "per_step": 64},
@@ -209,12 +233,13 @@ PRESETS: Final[Mapping[str, GuidancePreset]] = MappingProxyType(
                 },
                 "losses": [_POLICY, {"role": "hint", "loss": "cross_entropy", "weight": 0.001}],
             },
-            beside=("training: max_steps 500", "a KL term: algorithm.beta above 0"),
+            departures=("the cross-entropy counts once for each question, as the mean over its hint; theirs over a pass's hint tokens",),
+            beside=("training: max_steps 500", "algorithm: {beta: 0.001, num_generations: 4}"),
         ),
         "uft_staged": GuidancePreset(
             "Every question gets a hint that loses a segment in equal stages",
             "a sibling in UFT's code; liumy2010/UFT",
-            "L_RL, l falls by one of 5 segments every 300 / 6 steps",
+            "L_RL + 0.001 CE(hint), l falls by one of 5 segments every 300 / 6 steps",
             {
                 "gate": {"questions": "all"},
                 "hint": {
@@ -222,7 +247,7 @@ PRESETS: Final[Mapping[str, GuidancePreset]] = MappingProxyType(
                     "num_segments": 5,
                     "share": {"kind": "staged", "start": 1.0, "end": 0.0, "until": 300, "unit": "step", "num_stages": 6},
                 },
-                "losses": [_POLICY],
+                "losses": [_POLICY, {"role": "hint", "loss": "cross_entropy", "weight": 0.001}],
             },
             beside=("training: max_steps 500",),
         ),
@@ -256,7 +281,8 @@ PRESETS: Final[Mapping[str, GuidancePreset]] = MappingProxyType(
             algorithm={"num_generations": 8, "scale_rewards": "none"},
             departures=(
                 "the continuation is centred on the plain rollouts; theirs gets its bare reward (grouping.continuation: raw)",
-                "the entropies that choose prefix tokens are those before the step",
+                "the entropies that choose prefix tokens are those before the step, in each row; theirs of all prefixes of a forward pass",
+                "prefix tokens that are not chosen leave the mean; theirs stay in its divisor",
             ),
         ),
         "hint_grpo": GuidancePreset(
@@ -316,6 +342,7 @@ PRESETS: Final[Mapping[str, GuidancePreset]] = MappingProxyType(
                 "losses": [_POLICY, {"role": "trace", "loss": "dft", "weight": 1.0}],
                 "steps": {"kind": "joint"},
             },
+            departures=("the mean over a trace's tokens, then over traces (per: token is the SFT method's mean over all tokens)",),
         ),
     }
 )

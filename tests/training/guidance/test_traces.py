@@ -15,7 +15,7 @@ from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 from vlmpost.config.guidance import TracesConfig
 from vlmpost.config.schema import ModelConfig
 from vlmpost.data.write import row_of
-from vlmpost.errors import DataError, ModelError
+from vlmpost.errors import DataError
 from vlmpost.models.completion import end_token_ids
 from vlmpost.models.families import FAMILIES
 from vlmpost.models.loader import load, load_processor
@@ -131,7 +131,7 @@ def test_a_template_that_opens_replies_otherwise_than_it_renders_them_is_refused
         "<|im_start|>assistant\n{% endif %}", "<|im_start|>assistant\n<think>{% endif %}"
     )
     TraceStore(TracesConfig(), [question("q1", "<think>7</think> 7")], processor=thinking, max_tokens=None)
-    with pytest.raises(ModelError, match="renders the answer of q1 otherwise"):
+    with pytest.raises(DataError, match="the trace of q1 is rendered by the chat template otherwise"):
         TraceStore(TracesConfig(), [question("q1", "It is 7.")], processor=thinking, max_tokens=None)
 
 

@@ -137,10 +137,16 @@ Formula = Callable[[Table], torch.Tensor]
 Total = torch.Tensor | float
 
 
-def clipped(table: Table, row: int, place: int, advantage: float, high: float = 1.2) -> torch.Tensor:
+def clipped(table: Table, row: int, place: int, advantage: float) -> torch.Tensor:
     """-min(w A, clip(w) A)."""
     ratio = table.ratio(row, place)
-    return -torch.minimum(ratio * advantage, ratio.clamp(0.8, high) * advantage)
+    return -torch.minimum(ratio * advantage, ratio.clamp(0.8, 1.2) * advantage)
+
+
+def unclipped(table: Table, advantages: dict[int, float]) -> torch.Tensor:
+    """-w A, as in the scripts that descend from LUFFY's: the mean over these rows' generated tokens."""
+    losses = [-table.ratio(row, place) * advantage for row, advantage in advantages.items() for place in table.places(row, "g")]
+    return sum(losses) / len(losses)
 
 
 def rl(table: Table, advantages: dict[int, float], *, beta: float = 0.0, num_tokens: int = 0) -> torch.Tensor:
@@ -195,12 +201,13 @@ def traces_mean(table: Table, rows: Sequence[int], one: Callable[[int], torch.Te
     return sum(one(row) for row in rows) / len(rows)
 
 
-def alternating(preset: str, *, beta: float = 0.0, ends_in: Formula | None = None) -> Case:
+def alternating(preset: str, *, beta: float = 0.0) -> Case:
     """A step on the rollouts of solved questions, one on the traces of the others."""
-    learnt = ends_in or (lambda table: (ce(table, 6, "t") + ce(table, 7, "t")) / 2)
-    return Case(
-        preset, ((*SOLVED, *ZERO_PASS), TRACES), (lambda table: rl(table, A, beta=beta), learnt), beta=beta, num_rollout_steps=1
-    )
+
+    def learnt(table: Table) -> torch.Tensor:
+        return (ce(table, 6, "t") + ce(table, 7, "t")) / 2
+
+    return Case(preset, ((*SOLVED, *ZERO_PASS), TRACES), (lambda table: rl(table, A, beta=beta), learnt), beta=beta, num_rollout_steps=1)
 
 
 def in_one_step(preset: str, factor: Callable[[torch.Tensor], Total] = lambda p: 1.0, *, beta: float = 0.0) -> Case:
@@ -226,12 +233,14 @@ def progressive(beta: float) -> Case:
     return Case("progressive", (PROGRESSIVE,), (expected,), beta=beta)
 
 
-def uft(beta: float) -> Case:
+def with_loss_on_hints(preset: str, beta: float = 0.0) -> Case:
+    """0.001 CE of each question's hint, once, and then the mean over the two."""
+
     def expected(table: Table) -> torch.Tensor:
         hints = ((ce(table, 0, "h") + ce(table, 1, "h")) / 2 + (ce(table, 2, "h") + ce(table, 3, "h")) / 2) / 2
         return rl(table, HINTED_A, beta=beta) + 0.001 * hints
 
-    return Case("uft", (HINTED,), (expected,), beta=beta)
+    return Case(preset, (HINTED,), (expected,), beta=beta)
 
 
 def without_loss_on_hints(preset: str) -> Case:
@@ -298,8 +307,8 @@ PREFIX = (
 
 def prefix_rft(table: Table) -> torch.Tensor:
     """The mean over 3 + 2 + 1 + 3 tokens."""
-    tokens = [(0, 1, 1 / 3), (0, 5, 1 / 3), (0, 6, 1 / 3), (1, 0, -2 / 3), (1, 1, -2 / 3), (2, 0, 1 / 3), *((3, t, 1 / 3) for t in range(3))]
-    return sum(clipped(table, *token) for token in tokens) / 9
+    right, wrong = [(0, 1), (0, 5), (0, 6), (2, 0), (3, 0), (3, 1), (3, 2)], [(1, 0), (1, 1)]
+    return (sum(clipped(table, *token, 1 / 3) for token in right) + sum(clipped(table, *token, -2 / 3) for token in wrong)) / 9
 
 
 def relift(table: Table) -> torch.Tensor:
@@ -332,17 +341,19 @@ CASES = {
     ),
     "progressive": progressive(0.0),
     "progressive, KL": progressive(0.05),
-    "hpt": in_one_step("hpt"),
-    "relift": alternating("relift", ends_in=relift),
+    "hpt": Case(
+        "hpt", ((*SOLVED, *ZERO_PASS, *TRACES),), (lambda table: unclipped(table, A) + (ce(table, 6, "t") + ce(table, 7, "t")) / 2,)
+    ),
+    "relift": Case("relift", ((*SOLVED, *ZERO_PASS), TRACES), (lambda table: unclipped(table, A), relift), num_rollout_steps=1),
     "luffy": Case("luffy", (LUFFY,), (luffy,)),
     "srft": Case("srft", (SRFT,), (srft,)),
     "chord_mu, at first": chord("chord_mu", 0.9),
     "chord_mu, step 50": chord("chord_mu", 0.05 + 0.85 * (1 + cos(pi / 4)) / 2, step=50),
     "chord_mu, at last": chord("chord_mu", 0.05, step=300),
     "chord_phi": chord("chord_phi", 0.1, lambda p: p * (1 - p)),
-    "uft": uft(0.0),
-    "uft, KL": uft(0.05),
-    "uft_staged": without_loss_on_hints("uft_staged"),
+    "uft": with_loss_on_hints("uft"),
+    "uft, KL": with_loss_on_hints("uft", 0.05),
+    "uft_staged": with_loss_on_hints("uft_staged"),
     "r3": without_loss_on_hints("r3"),
     "prefix_rft": Case("prefix_rft", (PREFIX,), (prefix_rft,)),
     "hint_grpo": without_loss_on_hints("hint_grpo"),

@@ -8,10 +8,11 @@
 | `hints.py`, `search.py` | how much of a trace rollouts begin with: by a law, or by trying |
 | `grouping.py` | which rollouts an advantage compares |
 | `drawing.py`, `buffer.py` | how the losses are laid out over optimizer steps |
-| `maker.py` | a guided batch, made of all these |
+| `stream.py` | traces that come whatever the batch asks |
+| `questions.py`, `lines.py`, `maker.py` | a guided batch, made of all these: its questions, its rows, and the making |
 
-All but `maker.py` know no trainer and no model; all but `grouping.py` no tensor. What is remembered from batch to batch has a state
-of JSON values for the checkpoint, and what is drawn is drawn from seeds alone, so that a resumed run goes on as if it had not been
+All above the last line know no trainer and no model, and all but `grouping.py` no tensor. What is remembered from batch to batch has a
+state of JSON values for the checkpoint, and what is drawn is drawn from seeds alone, so that a resumed run goes on as if it had not been
 interrupted and every process draws the same.
 
 Source: the common core of the published ways to combine SFT and RL; `config.guidance_presets` names each.

@@ -15,8 +15,8 @@ trace, its end-of-turn token included, with nothing left to generate; $n = |y^*|
 With $L = \min$(`num_segments`, $|y^*|$). A binomial law without segments has one segment for each token.
 
 Departures: 1. halves are rounded away from zero, where Python's `round` in UFT's cuts rounds them to the even neighbour; 2. Prefix-RFT
-rounds down, has a shortest prefix, and counts a trace without its end-of-turn token; 3. UFT cuts lists of sentences, of which some are
-several tokens.
+rounds down, has a shortest prefix, and counts a trace without its end-of-turn token; 3. UFT cuts lists of sentences, which leave out the
+final answer.
 """
 
 from __future__ import annotations

@@ -8,19 +8,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import torch
 
+from vlmpost.config.guidance import ROLES
 from vlmpost.models.prompts import EncodedPrompt
 from vlmpost.records import Rollout, Score
 from vlmpost.training.guidance.traces import Trace
 from vlmpost.training.rollouts.collector import Collected
 from vlmpost.training.update.experience import Experience, owners_of, padded
+from vlmpost.training.update.imitation import ROLE_CODES
 
-HINT: Final = 1
-GENERATED: Final = 2
-TRACE: Final = 3
+HINT, GENERATED, TRACE = (ROLE_CODES[role] for role in ROLES)
 """Values of the tensor `roles`; 0 is padding, and what carries no loss at all."""
 
 

@@ -11,7 +11,8 @@ or rows as `vlmpost curate` writes them, where `meta.curation` names the questio
 question add up.
 
 A trace cannot be used that is empty, was cut by its token budget, does not end with the end-of-turn token or holds one before its end,
-or holds a token that stands for an image or a video: those belong to prompts.
+is opened otherwise than replies are (a template may write a <think> of its own), or holds a token that stands for an image or a video:
+those belong to prompts.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import logging
 import random
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -31,7 +32,7 @@ from transformers import PreTrainedTokenizerBase, ProcessorMixin
 from vlmpost import jsonl
 from vlmpost.config.guidance import TracesConfig
 from vlmpost.data.conversation import to_completion, to_messages
-from vlmpost.errors import DataError, ModelError
+from vlmpost.errors import DataError
 from vlmpost.models.families import FAMILIES
 from vlmpost.models.turns import TurnRenderer
 from vlmpost.records import Example
@@ -40,6 +41,7 @@ logger = logging.getLogger(__name__)
 
 _BATCH = 256
 """Traces encoded together."""
+_OPENED_OTHERWISE = "is rendered by the chat template otherwise than after the opening that replies are sampled from"
 _WAYS_ON = "Mend guidance.traces, or leave such questions unguided (guidance.traces.missing: unguided)."
 
 
@@ -76,7 +78,7 @@ class TraceStore:
     Raises:
         DataError: The file cannot be read or names no question of ours; with `missing: error` a question without a trace, or a trace
             that cannot be used; a trace beyond `max_tokens`.
-        ModelError: The chat template does not close an assistant's turn with a control token.
+        ModelError: The chat template does not close an assistant's turn with a control token (`TurnRenderer`).
     """
 
     def __init__(
@@ -145,29 +147,23 @@ class _Encoder:
         asked = [(example, one) for example in examples for one in given.get(example.id, ())]
         for start in range(0, len(asked), _BATCH):
             batch = asked[start : start + _BATCH]
-            rows = self._tokenizer([self._rendered(*pair) for pair in batch], add_special_tokens=False).input_ids
-            for (example, one), row in zip(batch, rows, strict=True):
+            texts = [self._rendered(replace(example, solution=one.text)) for example, one in batch]
+            rows = self._tokenizer([text or "" for text in texts], add_special_tokens=False).input_ids
+            for (example, one), text, row in zip(batch, texts, rows, strict=True):
                 token_ids = self._to_end(row)
-                fault = self._fault(one, token_ids)
+                fault = _OPENED_OTHERWISE if text is None else self._fault(one, token_ids)
                 if fault is None:
                     encoded.setdefault(example.id, []).append(np.array(token_ids, dtype=np.int32))
                 else:
                     faults.append(f"{one.where}: the trace of {example.id} {fault}")
         return encoded, faults
 
-    def _rendered(self, example: Example, one: _Given) -> str:
-        """The template's text from the opening of the reply to the end of the chat."""
+    def _rendered(self, example: Example) -> str | None:
+        """The template's text from the opening of the reply to the end of the chat. None: it opens the solution otherwise."""
         prompt = to_messages(example, instruction=None)
-        chat = [*prompt, *to_completion(_solved(example, one.text))]
         before = self._processor.apply_chat_template(prompt, add_generation_prompt=True, tokenize=False)
-        whole = self._processor.apply_chat_template(chat, tokenize=False)
-        if not whole.startswith(before):
-            raise ModelError(
-                f"The chat template renders the answer of {example.id} otherwise than after the opening that replies are sampled from "
-                f"({before[-40:]!r}): a trace would not be what the model could have written. Give the folder a template whose "
-                "generation prompt begins an assistant's turn as it is rendered."
-            )
-        return str(whole[len(before) :])
+        whole = self._processor.apply_chat_template([*prompt, *to_completion(example)], tokenize=False)
+        return str(whole[len(before) :]) if whole.startswith(before) else None
 
     def _to_end(self, row: Sequence[int]) -> list[int]:
         """The tokens without the blanks that the template puts after the last end-of-turn token."""
@@ -186,10 +182,6 @@ class _Encoder:
         if self._vision.intersection(token_ids):
             return "holds a token that stands for an image or a video"
         return None
-
-
-def _solved(example: Example, text: str) -> Example:
-    return Example(id=example.id, task=example.task, prompt=example.prompt, images=example.images, solution=text)
 
 
 def _vision_ids(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
@@ -218,7 +210,7 @@ def _from_file(path: Path, examples: Sequence[Example]) -> dict[str, list[_Given
         first = f" (first: {strange[0]!r})" if strange else ""
         raise DataError(
             f"{path}: none of its {len(given)} questions{first} is one of the {len(known)} training questions. Give traces by the ids "
-            "of data.train; `vlmpost data check` prints them."
+            "of data.train."
         )
     if strange:
         logger.warning("%s: %d of %d questions are no training questions (first: %r)", path, len(strange), len(given), strange[0])

@@ -130,7 +130,9 @@ class Imitation:
         step: int,
         num_steps: int,
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """Returns the share of these rows in the loss of their step, and figures of their tokens as (sum, count).
+        """Returns the share of these rows in the loss of their step, and figures as (sum, count) over tokens of a role.
+
+        The figures are each term's loss of a token before its weight (`trace_dft_loss`) and probabilities (`trace_token_prob`).
 
         Args:
             experience: With `roles`, `row_weights`, `advantages`.
@@ -158,7 +160,7 @@ class Imitation:
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """The share of these rows in one term, before its weight."""
         mask_BC = known["roles"] == ROLE_CODES[term.role]
-        weights_B1 = known["row_weights"][:, None].to(logps_BC.dtype)
+        weights_B1 = known["row_weights"][:, None]
         losses_BC = token_losses(term, logps_BC, known["advantages"])
         if term.sequence_weight == "exp_minus_entropy":
             losses_BC = losses_BC * (-row_means(entropies_BC.detach(), mask_BC)).exp()[:, None]
