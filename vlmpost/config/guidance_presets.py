@@ -45,6 +45,10 @@ _PASS_MEANS: Final = (
     "each loss is a mean over the optimizer step; theirs are taken in each forward pass and added up: policy losses summed over its tokens "
     "and divided by max_completion_length, not by rows, cross-entropies averaged over its trace tokens"
 )
+_UFT_SEGMENTS: Final = (
+    "segments are equal numbers of tokens of the whole trace, of which a hint leaves the last token; theirs are of its sentences without "
+    "the final answer"
+)
 _POLICY: Final = {"role": "generated", "loss": "policy"}
 _TRACE_FOR_ZERO_PASS: Final = {
     "traces": {"rows": "in_place"},
@@ -113,7 +117,7 @@ PRESETS: Final[Mapping[str, GuidancePreset]] = MappingProxyType(
         ),
         "hpt": GuidancePreset(
             "Hybrid post-training: a question is learnt by RL or by its trace, by what its rollouts show",
-            f"HPT; {_UNIFY}",
+            f"HPT; {_UNIFY} at ae332f5, exp_scripts/train.sh",
             "a L_RL + b CE(y*), (a, b) = (1, 0) if the group's accuracy > g else (0, 1); g = 0",
             {**_TRACE_FOR_ZERO_PASS, "steps": {"kind": "joint"}},
             algorithm={"scale_rewards": "none", "beta": 0.0, "epsilon": 1e6},
@@ -130,7 +134,7 @@ PRESETS: Final[Mapping[str, GuidancePreset]] = MappingProxyType(
         ),
         "relift": GuidancePreset(
             "RL, and an SFT step on unsolved questions whenever 128 of them are due",
-            "ReLIFT; TheRoadQaQ/ReLIFT",
+            "ReLIFT; TheRoadQaQ/ReLIFT at eb95454, examples/math-7b/train.sh",
             "L_RL; CE(y*) - 0.001 entropy over 128 buffered questions whose answers were all wrong",
             {
                 **_TRACE_FOR_ZERO_PASS,
@@ -141,13 +145,15 @@ PRESETS: Final[Mapping[str, GuidancePreset]] = MappingProxyType(
             departures=(
                 "SFT steps share RL's optimizer; theirs have one of their own at the same learning rate",
                 "unsolved questions leave the RL loss; with group advantages only a KL term would differ",
+                "unsolved is: no rollout judged right; theirs: every reward exactly 0, so that one badly formatted reply keeps it out",
+                "the oldest questions are learnt first and none waits twice; theirs the newest, as often as they came",
                 _PASS_MEANS,
             ),
             beside=("training: learning_rate 1e-6", "trl: {entropy_coef: 0.001}"),
         ),
         "luffy": GuidancePreset(
             "The trace is one more member of the group, off policy, with its probabilities shaped",
-            "LUFFY; ElliottYan/LUFFY",
+            "LUFFY, arXiv 2504.14945; ElliottYan/LUFFY at 01f4ae0, exp_scripts/train.sh",
             "-sum A f(p(y*_t)) over the trace, f(x) = x / (x + 0.1), - sum A w over rollouts, over a constant length; A = R - mean of all",
             {
                 "traces": {"rows": "beside"},
@@ -164,7 +170,7 @@ PRESETS: Final[Mapping[str, GuidancePreset]] = MappingProxyType(
         ),
         "srft": GuidancePreset(
             "One stage of SFT and RL, weighed by the entropy of each sequence",
-            f"SRFT; the re-implementation in {_UNIFY}",
+            f"SRFT; the re-implementation in {_UNIFY} at ae332f5, exp_scripts/train_srft.sh",
             "0.5 sg(e^-H) CE(y*) - A f(p(y*_t)) - 0.1 sg(e^H) log p of right rollouts + log p of wrong ones",
             {
                 "traces": {"rows": "beside"},
@@ -221,7 +227,7 @@ PRESETS: Final[Mapping[str, GuidancePreset]] = MappingProxyType(
         ),
         "uft": GuidancePreset(
             "Every question gets a hint of random length, which grows shorter; the hint is learnt a little too",
-            "UFT; liumy2010/UFT",
+            "UFT; liumy2010/UFT at ad3c8ec, run.py",
             "L_RL + 0.001 CE(hint), l ~ Binomial(min(5, |y*|), p_t), p_t = 0.05 + 0.45 (1 + cos(pi t / 300)), no hint after 300 steps",
             {
                 "gate": {"questions": "all"},
@@ -230,15 +236,20 @@ PRESETS: Final[Mapping[str, GuidancePreset]] = MappingProxyType(
                     "num_segments": 5,
                     "share": {"kind": "cosine", "start": 0.95, "end": 0.05, "until": 300, "unit": "step"},
                     "num_steps": 300,
+                    "num_left": 1,
                 },
                 "losses": [_POLICY, {"role": "hint", "loss": "cross_entropy", "weight": 0.001}],
             },
-            departures=("the cross-entropy counts once for each question, as the mean over its hint; theirs over a pass's hint tokens",),
-            beside=("training: max_steps 500", "algorithm: {beta: 0.001, num_generations: 4}"),
+            algorithm={"num_generations": 4, "beta": 0.001},
+            departures=(
+                _UFT_SEGMENTS,
+                "the cross-entropy counts once for each question, as the mean over its hint; theirs over a pass's hint tokens",
+            ),
+            beside=("training: max_steps 500, learning_rate 1e-6",),
         ),
         "uft_staged": GuidancePreset(
             "Every question gets a hint that loses a segment in equal stages",
-            "a sibling in UFT's code; liumy2010/UFT",
+            "a sibling in UFT's code; liumy2010/UFT at ad3c8ec, run.py",
             "L_RL + 0.001 CE(hint), l falls by one of 5 segments every 300 / 6 steps",
             {
                 "gate": {"questions": "all"},
@@ -246,25 +257,30 @@ PRESETS: Final[Mapping[str, GuidancePreset]] = MappingProxyType(
                     "law": "schedule",
                     "num_segments": 5,
                     "share": {"kind": "staged", "start": 1.0, "end": 0.0, "until": 300, "unit": "step", "num_stages": 6},
+                    "num_left": 1,
                 },
                 "losses": [_POLICY, {"role": "hint", "loss": "cross_entropy", "weight": 0.001}],
             },
-            beside=("training: max_steps 500",),
+            algorithm={"num_generations": 4, "beta": 0.001},
+            departures=(_UFT_SEGMENTS,),
+            beside=("training: max_steps 500, learning_rate 1e-6",),
         ),
         "r3": GuidancePreset(
             "Every question gets a hint of a random number of segments, which carries no loss",
-            "R3, as a sibling in UFT's code; liumy2010/UFT",
+            "R3, as a sibling in UFT's code; liumy2010/UFT at ad3c8ec, run.py",
             "L_RL, l uniform over 0..min(5, |y*|) segments",
             {
                 "gate": {"questions": "all"},
                 "hint": {"law": "uniform", "num_segments": 5, "share": 0.0, "upper": 1.0, "num_left": 1},
                 "losses": [_POLICY],
             },
-            beside=("training: max_steps 500",),
+            algorithm={"num_generations": 4, "beta": 0.001},
+            departures=(_UFT_SEGMENTS,),
+            beside=("training: max_steps 500, learning_rate 1e-6",),
         ),
         "prefix_rft": GuidancePreset(
             "One rollout of each group goes on from a prefix of the trace, whose uncertain tokens are learnt with its advantage",
-            "Prefix-RFT; ZeroYuHuang/prefix_rft, notes on version 3 of the paper",
+            "Prefix-RFT, arXiv 2507.01679; ZeroYuHuang/prefix_rft at 5f5d2a1, notes on version 3 of the paper",
             "prefix share ~ U(low_t, 0.95), low_t 0.95 -> 0.05 as a cosine; prefix and continuation: R - mean of the 7 plain rollouts",
             {
                 "gate": {"questions": "all"},
@@ -284,10 +300,11 @@ PRESETS: Final[Mapping[str, GuidancePreset]] = MappingProxyType(
                 "the entropies that choose prefix tokens are those before the step, in each row; theirs of all prefixes of a forward pass",
                 "prefix tokens that are not chosen leave the mean; theirs stay in its divisor",
             ),
+            unverified=("the shares 0.95 and 0.05 and the fifth of the tokens: the repository holds no configuration of the paper's runs",),
         ),
         "hint_grpo": GuidancePreset(
             "Groups with none, a third and two thirds of the trace; the least hinted one with a reward is learnt",
-            "Hint-GRPO; hqhQAQ/Hint-GRPO",
+            "Hint-GRPO; hqhQAQ/Hint-GRPO at 1ad557f",
             "L_RL on the first of the groups hinted by 0, 1/3, 2/3 that has a positive reward, else on the unhinted one; no loss on hints",
             {
                 "gate": {"questions": "all"},
@@ -295,9 +312,11 @@ PRESETS: Final[Mapping[str, GuidancePreset]] = MappingProxyType(
                 "losses": [_POLICY],
             },
             departures=(
-                "a more hinted group is sampled only where the less hinted ones have no reward; theirs samples all three and drops the rest",
-                "shares are of the trace's tokens; theirs of its reasoning steps",
+                "a more hinted group is sampled only where the less hinted ones have no reward; theirs samples all and drops the rest",
+                "three groups; the released commands have two (levels [0.0, 0.5])",
+                "shares are of the trace's tokens; theirs of its reasoning steps, rounded down",
             ),
+            beside=("algorithm: {loss_type: grpo, beta: 0.04, num_generations: 4}, TRL's defaults then and the released commands",),
         ),
         "bread": GuidancePreset(
             "Unsolved questions go on from the shortest prefix of the trace from which some rollouts succeed",
@@ -323,7 +342,7 @@ PRESETS: Final[Mapping[str, GuidancePreset]] = MappingProxyType(
         ),
         "sasr": GuidancePreset(
             "Each step is SFT or RL by chance: SFT the more, the larger its gradient still is",
-            "SASR, by its abstract; the formula from memory",
+            "SASR, arXiv 2505.13026, by its abstract; the formula from memory",
             "after a warm-up of SFT: SFT with probability g / (g + gamma G), g the last SFT gradient norm, G its mean in the warm-up",
             {
                 "traces": {"rows": "in_place"},
