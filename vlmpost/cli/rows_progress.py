@@ -19,29 +19,45 @@ def rows_progress() -> Iterator[Callable[[str, int, int | None], None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    rate = TextColumn("{task.fields[rate]}")
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn())
     bar = Progress(*columns, console=console, transient=True)
-    begin: float | None = None
+    begins: dict[str, tuple[float, int]] = {}
     said = 0.0
     tasks = {}
 
     def show(what: str, done: int, total: int | None) -> None:
-        nonlocal begin, said
+        nonlocal said
         now = time.monotonic()
-        begin = now if begin is None else begin
-        if now - begin < QUIET_SECONDS:
+        begin, done_before = begins.setdefault(what, (now, done))
+        if now - next(iter(begins.values()))[0] < QUIET_SECONDS:
             return
         if console.is_terminal:
             bar.start()
             if what not in tasks:
-                tasks[what] = bar.add_task(what, total=total)
-            bar.update(tasks[what], completed=done, total=total)
+                tasks[what] = bar.add_task(what, total=total, rate="")
+            done_here, seconds = done - done_before, now - begin
+            bar.update(
+                tasks[what], completed=done, total=total, rate=f"{done_here / seconds:.1f} a second" if done_here and seconds else ""
+            )
         elif now - said >= LINE_SECONDS:
             said = now
-            print(f"{what}: {done}{f' of {total}' if total else ''} ({now - begin:.0f} s)", file=sys.stderr, flush=True)
+            print(_line(what, done, total, seconds=now - begin, done_here=done - done_before), file=sys.stderr, flush=True)
 
     try:
         yield show
     finally:
         if console.is_terminal:  # elsewhere `stop` prints an empty line
             bar.stop()
+
+
+def _line(what: str, done: int, total: int | None, *, seconds: float, done_here: int) -> str:
+    """How far it is; with a total also how fast it goes and how long the rest takes.
+
+    >>> _line("rows", 30, 90, seconds=10.0, done_here=20)
+    'rows: 30 of 90 (10 s, 2.0 a second, 30 s left)'
+    """
+    if total is None or done_here == 0 or seconds == 0:
+        return f"{what}: {done}{f' of {total}' if total else ''} ({seconds:.0f} s)"
+    rate = done_here / seconds
+    return f"{what}: {done} of {total} ({seconds:.0f} s, {rate:.1f} a second, {(total - done) / rate:.0f} s left)"

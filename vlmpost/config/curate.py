@@ -56,9 +56,9 @@ class FiltersConfig(Section):
     truncated: bool = True
     """Drop answers that were cut by their token budget."""
     min_tokens: int | None = Field(None, gt=0)
-    """Fewest tokens of an answer."""
+    """Fewest tokens of an answer; words where an endpoint does not count tokens."""
     max_tokens: int | None = Field(None, gt=0)
-    """Most tokens of an answer."""
+    """Most tokens of an answer; words where an endpoint does not count tokens."""
     duplicates: Literal["exact", "normalised", "keep"] = "normalised"
     """Drop further answers to a question that are the same text, or the same but for blanks and case."""
     language: str | None = None
@@ -87,7 +87,7 @@ class DecontaminateConfig(Section):
     """Evaluation sets."""
     ngram: int = Field(13, gt=0)
     """Words in a row that two questions must share to count as the same; shorter questions are compared whole."""
-    image_distance: int = Field(4, ge=0)
+    image_distance: int = Field(8, ge=0)
     """Bits of 64 in which the perceptual hashes of two images may differ to count as the same."""
     match: Literal["either", "text", "image", "both"] = "either"
     """What makes a question a copy."""

@@ -81,7 +81,7 @@ def _fill(folder: Path, examples: Iterable[Example], *, layout: Layout, split: s
         file.write("[\n" if layout == "llava" else "")
         for number, example in enumerate(examples, start=1):
             stem = f"{number:06d}-{_stem(example.id)}"
-            paths = [_store(ref, folder, f"{stem}-{slot}") for slot, ref in enumerate(example.images, start=1)]
+            paths = [store_image(ref, folder, f"{stem}-{slot}") for slot, ref in enumerate(example.images, start=1)]
             row = jsonl.dump(row_of(example, paths, layout=layout))
             file.write((",\n" if number > 1 else "") + row.rstrip("\n") if layout == "llava" else row)
             if progress is not None and number % _BATCH_ROWS == 0:
@@ -142,11 +142,12 @@ def marked(message: Message) -> str:
     return text
 
 
-def _stem(name: str) -> str:
-    return re.sub(r"[^\w.-]+", "_", name)[:80]
+def store_image(ref: ImageRef, folder: Path, stem: str) -> str:
+    """Writes an image's bytes to the folder of images in `folder`; returns its path from there, `stem` with the ending of its kind.
 
-
-def _store(ref: ImageRef, folder: Path, stem: str) -> str:
+    Raises:
+        DataError: It cannot be read.
+    """
     try:
         data = ref.data if ref.data is not None else Path(str(ref.path)).read_bytes()
     except OSError as error:
@@ -154,3 +155,7 @@ def _store(ref: ImageRef, folder: Path, stem: str) -> str:
     suffix = next((suffix for head, suffix in _SUFFIXES if data.startswith(head)), ".tif")
     (folder / IMAGES_DIR / f"{stem}{suffix}").write_bytes(data)
     return f"{IMAGES_DIR}/{stem}{suffix}"
+
+
+def _stem(name: str) -> str:
+    return re.sub(r"[^\w.-]+", "_", name)[:80]

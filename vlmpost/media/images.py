@@ -89,10 +89,29 @@ def name_of(ref: ImageRef) -> str:
     return ref.path if ref.path is not None else f"image of {len(ref.data or b'')} bytes"
 
 
+def encoded(ref: ImageRef) -> bytes:
+    """The bytes of an image as it is stored.
+
+    Raises:
+        DataError: It cannot be read, or is too large.
+    """
+    if ref.path is None:
+        data = ref.data or b""
+    else:
+        try:
+            size = Path(ref.path).stat().st_size
+            data = Path(ref.path).read_bytes() if size <= MAX_BYTES else b"\0" * (MAX_BYTES + 1)
+        except OSError as error:
+            raise DataError(f"{ref.path}: the image cannot be read ({error.strerror}).") from None
+    if len(data) > MAX_BYTES:
+        raise DataError(f"{name_of(ref)}: more than {MAX_BYTES // 1024**2} MiB encoded. Scale the image down.")
+    return data
+
+
 def _open(ref: ImageRef) -> Image.Image:
     from PIL import Image
 
-    data = _encoded(ref)
+    data = encoded(ref)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -105,20 +124,6 @@ def _open(ref: ImageRef) -> Image.Image:
     if image.width * image.height > MAX_PIXELS:
         raise DataError(f"{name_of(ref)}: {image.width} x {image.height} is more than {MAX_PIXELS:,} pixels. Scale the image down.")
     return image
-
-
-def _encoded(ref: ImageRef) -> bytes:
-    if ref.path is None:
-        data = ref.data or b""
-    else:
-        try:
-            size = Path(ref.path).stat().st_size
-            data = Path(ref.path).read_bytes() if size <= MAX_BYTES else b"\0" * (MAX_BYTES + 1)
-        except OSError as error:
-            raise DataError(f"{ref.path}: the image cannot be read ({error.strerror}).") from None
-    if len(data) > MAX_BYTES:
-        raise DataError(f"{name_of(ref)}: more than {MAX_BYTES // 1024**2} MiB encoded. Scale the image down.")
-    return data
 
 
 def _rgb(image: Image.Image) -> Image.Image:

@@ -1,34 +1,16 @@
-"""A language model behind an OpenAI-compatible endpoint (vLLM, SGLang, llama.cpp, a provider).
-
-Address and key come from the environment and are written nowhere. Requests run side by side with a limit on each; a request that
-fails is tried again where that may help, and is a `Failure` in the end, never an answer.
-"""
+"""The model judge's language model behind an OpenAI-compatible endpoint; the transport is `rewards.chat_server`."""
 
 from __future__ import annotations
 
-import json
-import logging
-import os
-import random
-import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
 
-from vlmpost.errors import ConfigError
+from vlmpost.rewards.chat_replies import ChatReply, NoReply
+from vlmpost.rewards.chat_server import ChatRequest, ChatServer, Door, Limits
 from vlmpost.rewards.model_judge import Failure
-
-if TYPE_CHECKING:
-    import httpx2
 
 BASE_URL, API_KEY = "VLMPOST_JUDGE_BASE_URL", "VLMPOST_JUDGE_API_KEY"
 """Environment variables: the address up to and with /v1, and the key where one is needed."""
 MAX_REPLY_BYTES = 1 << 20
-MAX_PAUSE_SECONDS = 30.0
-_REFUSED = {401: "the key is refused", 403: "the key is refused", 404: "there is no such address or model"}
-_TRY_AGAIN = frozenset((408, 409, 425, 429, 500, 502, 503, 504))
-
-_log = logging.getLogger(__name__)
 
 
 class Endpoint:
@@ -58,16 +40,10 @@ class Endpoint:
         max_tries: int = 4,
         pause_seconds: float = 1.0,
     ) -> None:
-        address = base_url or os.environ.get(BASE_URL)
-        if not address:
-            raise ConfigError(f"The model judge {model!r} needs an address: set {BASE_URL}, e.g. to http://localhost:8000/v1.")
         self.model = model
         self.max_tokens = max_tokens
-        self.max_concurrent = max_concurrent
-        self.max_seconds = max_seconds
-        self.max_tries = max_tries
-        self.pause_seconds = pause_seconds
-        self._url = f"{address.rstrip('/')}/chat/completions"
+        limits = Limits(max_concurrent, max_seconds, max_tries, pause_seconds, MAX_REPLY_BYTES)
+        self._server = ChatServer(Door(f"The model judge {model!r}", BASE_URL, API_KEY), limits=limits, base_url=base_url)
 
     @property
     def name(self) -> str:
@@ -78,70 +54,17 @@ class Endpoint:
         """Returns one reply per prompt, in order.
 
         Raises:
-            ConfigError: The endpoint refuses the key, or knows no such address or model.
+            ConfigError: The endpoint refuses the key, knows no such address or model, or was never there.
         """
-        import httpx2
+        with self._server.session() as session:
+            for place, prompt in enumerate(prompts):
+                session.put(place, self._request(prompt))
+            replies = dict(session.take() for _ in prompts)
+        return [_said(replies[place]) for place in range(len(prompts))]
 
-        key = os.environ.get(API_KEY)
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        pool = ThreadPoolExecutor(self.max_concurrent, thread_name_prefix="judge")
-        with httpx2.Client(headers=headers, timeout=self.max_seconds) as client:
-            try:
-                return list(pool.map(lambda prompt: self._ask(client, prompt), prompts))
-            finally:
-                pool.shutdown(cancel_futures=True)  # what has not begun is not asked; what has ends at its limit
-
-    def _ask(self, client: httpx2.Client, prompt: str) -> str | Failure:
-        import httpx2
-
-        failure = Failure("not tried")
-        for attempt in range(self.max_tries):
-            if attempt:
-                time.sleep(min(MAX_PAUSE_SECONDS, self.pause_seconds * 2 ** (attempt - 1)) * random.uniform(0.8, 1.2))
-            try:
-                status, body = self._post(client, prompt)
-            except (httpx2.TransportError, httpx2.DecodingError) as error:
-                failure = Failure(f"{type(error).__name__}: {error}")
-                continue
-            if status in _REFUSED:
-                raise ConfigError(
-                    f"The model judge's endpoint answers {status} for {self.model!r}: {_REFUSED[status]}. Check {BASE_URL}, {API_KEY}."
-                )
-            if status == 200:
-                return _reply_in(body)
-            failure = Failure(f"status {status}: {body[:200].decode(errors='replace')}")
-            if status not in _TRY_AGAIN:
-                break
-        _log.warning("the model judge gave no reply: %s", failure.reason)
-        return failure
-
-    def _post(self, client: httpx2.Client, prompt: str) -> tuple[int, bytes]:
-        """Status and body; a body that is too long or too slow counts as a failed transport."""
-        import httpx2
-
-        payload = {
-            "model": self.model,
-            "messages": [{"role": "user", "content": prompt}],
-            "temperature": 0,
-            "max_tokens": self.max_tokens,
-        }
-        deadline = time.monotonic() + self.max_seconds
-        body = b""
-        with client.stream("POST", self._url, json=payload) as response:
-            for chunk in response.iter_bytes():
-                body += chunk
-                if len(body) > MAX_REPLY_BYTES:
-                    raise httpx2.ReadError(f"the reply is longer than {MAX_REPLY_BYTES} bytes")
-                if time.monotonic() > deadline:
-                    raise httpx2.ReadTimeout(f"the reply took longer than {self.max_seconds:g} s")
-            return response.status_code, body
+    def _request(self, prompt: str) -> ChatRequest:
+        return ChatRequest(self.model, [{"role": "user", "content": prompt}], {"temperature": 0, "max_tokens": self.max_tokens})
 
 
-def _reply_in(body: bytes) -> str | Failure:
-    """The text of the first choice."""
-    try:
-        parsed: Any = json.loads(body)  # Any: whatever the endpoint sent
-        text = parsed["choices"][0]["message"]["content"]
-    except (ValueError, KeyError, IndexError, TypeError, RecursionError) as error:
-        return Failure(f"not a chat completion ({type(error).__name__}): {body[:200].decode(errors='replace')}")
-    return text if isinstance(text, str) else Failure("the reply has no text")
+def _said(reply: ChatReply | NoReply) -> str | Failure:
+    return reply.text if isinstance(reply, ChatReply) else Failure(reply.reason)

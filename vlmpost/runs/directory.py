@@ -106,6 +106,20 @@ class RunDirectory:
         """One folder per stage of a run that has stages."""
         return self.path / "stages"
 
+    def stage_path(self, name: str) -> Path:
+        """The folder of one stage, a run directory of its own."""
+        return self.stages_dir / name
+
+    @property
+    def plan_path(self) -> Path:
+        """The stages of a run that has stages."""
+        return self.path / "plan.json"
+
+    @property
+    def results_path(self) -> Path:
+        """What the models of a run that has stages come to."""
+        return self.path / "results.json"
+
     @property
     def checkpoints_dir(self) -> Path:
         """Checkpoints, each a loadable Hugging Face folder."""
@@ -190,8 +204,12 @@ class RunDirectory:
             removed.append(path)
         return removed
 
-    def lock(self, *, wait_seconds: float = 0.0) -> None:
+    def lock(self, *, wait_seconds: float = 0.0, otherwise: str = "choose another --run-name") -> None:
         """Makes this process the only one that writes the run, until it ends.
+
+        Args:
+            wait_seconds: How long another process is waited for.
+            otherwise: What a user may do in place of waiting.
 
         Raises:
             RunError: Another process holds the run for longer than `wait_seconds`.
@@ -206,7 +224,7 @@ class RunDirectory:
             if time.monotonic() >= deadline:
                 owner = os.pread(handle, 200, 0).decode(errors="replace").strip() or "unknown"
                 os.close(handle)
-                raise RunError(f"{self.path}: another process is writing this run ({owner}). Wait for it, or choose another --run-name.")
+                raise RunError(f"{self.path}: another process is writing this run ({owner}). Wait for it, or {otherwise}.")
             time.sleep(0.1)
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)

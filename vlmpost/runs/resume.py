@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from pydantic import BaseModel
 
@@ -20,7 +20,7 @@ MAY_CHANGE: Final = ("logging.", "checkpoints.", "data.num_workers")
 _LOCK_WAIT_SECONDS = 10.0
 
 
-def open_for_resume(path: Path | str, config: BaseModel, *, kind: Literal["sft", "rl"] | None = None) -> RunDirectory:
+def open_for_resume(path: Path | str, config: BaseModel, *, kind: str | None = None) -> RunDirectory:
     """The run at `path`, held by this process, to go on with; its log is a new attempt.
 
     Keys that only say how a run is shown or kept may differ from the first start (see `MAY_CHANGE`); they are stored.
