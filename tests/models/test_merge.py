@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import weakref
 from collections.abc import Callable, Sequence
@@ -17,9 +18,10 @@ from transformers import AutoModelForImageTextToText
 
 from vlmpost.config.schema import ModelConfig
 from vlmpost.errors import ConfigError, ModelError, RunError
-from vlmpost.models import merge as merging
 from vlmpost.models.loader import load
 from vlmpost.models.merge import MergePlan, MergeResult, checked_formula, is_vision_tower, merge
+from vlmpost.models.merging import blocks, stored
+from vlmpost.models.merging.methods import METHODS
 from vlmpost.models.weights import INDEX_FILE, SINGLE_FILE, weight_files
 
 TinyModel = Callable[[str], Path]
@@ -126,24 +128,44 @@ def test_files_are_what_safetensors_writes_and_reads(three: tuple[str, str, str]
             torch.testing.assert_close(file.get_tensor(name), (first[name] + second[name]) / 2)
 
 
-def test_only_one_tensor_of_each_model_is_held_at_a_time(
-    three: tuple[str, str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_only_one_block_of_each_model_is_held_at_a_time(
+    method: str, three: tuple[str, str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(blocks, "BLOCK_SIZE", 2048)
     held: list[weakref.ref[torch.Tensor]] = []
     most = 0
-    original = merging.StoredWeights.read
+    original = stored.StoredWeights.reader
 
-    def counted(self: merging.StoredWeights, name: str) -> torch.Tensor:
-        nonlocal most
-        tensor = original(self, name)
-        held.append(weakref.ref(tensor))
-        most = max(most, sum(reference() is not None for reference in held))
-        return tensor
+    def counted(self: stored.StoredWeights, name: str) -> stored.Read:
+        read = original(self, name)
 
-    monkeypatch.setattr(merging.StoredWeights, "read", counted)
-    run(three[1:], tmp_path / "out", method="ties", base=three[0])
-    assert len(held) == 3 * len(tensors(Path(three[0])))
-    assert most == 3
+        def reads(start: int, stop: int) -> torch.Tensor:
+            nonlocal most
+            block = read(start, stop)
+            held.append(weakref.ref(block))
+            most = max(most, sum(one.numel() for reference in held if (one := reference()) is not None))
+            return block
+
+        return reads
+
+    monkeypatch.setattr(stored.StoredWeights, "reader", counted)
+    run(three[1:], tmp_path / "out", method=method, base=three[0] if METHODS[method].on_task_vectors else None)
+    # The largest tensor, the vision tower's first, has 64 x 3 x 2 x 14 x 14 = 75264 numbers: 37 blocks.
+    assert max(tensor.numel() for tensor in tensors(Path(three[0])).values()) == 75264
+    assert most <= 3 * 2048
+
+
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_the_size_of_a_block_changes_no_number_that_is_not_drawn(
+    method: str, three: tuple[str, str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options: dict[str, Any] = {"method": method, "base": three[0] if METHODS[method].on_task_vectors else None}
+    whole = tensors(run(three[1:], tmp_path / "whole", **options).folder)
+    monkeypatch.setattr(blocks, "BLOCK_SIZE", 256)
+    split = tensors(run(three[1:], tmp_path / "split", **options).folder)
+    for name, tensor in whole.items():
+        torch.testing.assert_close(split[name], tensor, msg=name)
 
 
 def test_arithmetic_is_float32_and_the_type_that_is_saved_is_chosen(three: tuple[str, str, str], tmp_path: Path) -> None:
@@ -263,9 +285,62 @@ def test_another_family_is_refused(three: tuple[str, str, str], tiny_model: Tiny
 
 def test_numbers_that_the_saved_type_cannot_hold_are_refused(three: tuple[str, str, str], tmp_path: Path) -> None:
     changed_weights(Path(three[2]), **{"model.norm.weight": torch.full((64,), 1e6)})
-    with pytest.raises(ModelError, match=r"model\.norm\.weight would hold infinities or NaN in float16"):
+    with pytest.raises(ModelError, match=r"model\.norm\.weight would hold numbers too large for float16.*--dtype float32"):
         run(three[1:], tmp_path / "out", dtype="float16")
     assert [path.name for path in tmp_path.iterdir() if "out" in path.name] == []
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_a_broken_model_is_refused_by_name(value: float, method: str, three: tuple[str, str, str], tmp_path: Path) -> None:
+    broken = tensors(Path(three[2]))["model.norm.weight"].clone()
+    broken[3] = value
+    changed_weights(Path(three[2]), **{"model.norm.weight": broken})
+    base = three[0] if METHODS[method].on_task_vectors else None
+    message = re.escape(f"model.norm.weight of {three[2]} holds infinities or NaN")
+    with pytest.raises(ModelError, match=message):
+        run(three[1:], tmp_path / "out", method=method, base=base)
+    with pytest.raises(ModelError, match=message):  # copied as it is
+        run(three[1:], tmp_path / "out", weights=(0, 1))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["first", "second"]
+
+
+def test_another_vocabulary_is_named_with_both_sizes(three: tuple[str, str, str], tmp_path: Path) -> None:
+    whole = tensors(Path(three[2]))
+    longer = {name: torch.cat([whole[name], whole[name][:1]]) for name in ("model.embed_tokens.weight", "lm_head.weight")}
+    num = whole["lm_head.weight"].shape[0]
+    changed_weights(Path(three[2]), **longer)
+    with pytest.raises(ModelError, match="2 tensors of another shape") as caught:
+        run(three[1:], tmp_path / "out")
+    assert f"lm_head.weight [{num}, 64] against [{num + 1}, 64]" in str(caught.value)
+
+
+def test_every_difference_of_every_model_is_in_one_error(three: tuple[str, str, str], tmp_path: Path) -> None:
+    changed_weights(Path(three[1]), without=["lm_head.weight"], extra=torch.ones(2))
+    changed_weights(Path(three[2]), **{"model.norm.weight": torch.ones(65), "counts": torch.ones(2, dtype=torch.int64)})
+    with pytest.raises(ModelError) as caught:
+        run((three[0], three[1], three[2]), tmp_path / "out")
+    for part in (
+        f"{three[1]}: 1 tensor missing: lm_head.weight; 1 tensor in it alone: extra",
+        f"{three[2]}: 1 tensor in it alone: counts; 1 tensor of another shape: model.norm.weight [64] against [65]",
+    ):
+        assert part in str(caught.value)
+
+
+def test_models_of_two_types_mix_in_float32_and_either_end_is_bit_for_bit(three: tuple[str, str, str], tmp_path: Path) -> None:
+    narrow = variant(Path(three[0]), tmp_path / "narrow", seed=5, dtype=torch.bfloat16)
+    config = json.loads((narrow / "config.json").read_text())
+    (narrow / "config.json").write_text(json.dumps({**config, "dtype": "bfloat16"}))
+    pair = (str(narrow), three[2])
+    name = "model.layers.0.mlp.up_proj.weight"
+    middle = tensors(run(pair, tmp_path / "middle", weights=(0.5, 0.5)).folder)[name]
+    exact = (tensors(narrow)[name].float() + tensors(Path(three[2]))[name]) / 2
+    assert torch.equal(middle, exact.bfloat16())
+    assert bits(run(pair, tmp_path / "a", weights=(1, 0)).folder) == bits(narrow)
+    wide = run(pair, tmp_path / "b", weights=(0, 1)).folder
+    assert bits(wide) == bits(Path(three[2]))
+    assert json.loads((wide / "config.json").read_text())["dtype"] == "float32"
+    assert json.loads((tmp_path / "a" / "config.json").read_text())["dtype"] == "bfloat16"
 
 
 def test_an_existing_output_is_refused_and_left_as_it_is(three: tuple[str, str, str], tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-r"""A base model with a LoRA adapter in it, read one tensor at a time.
+r"""A base model with a LoRA adapter in it, read a stretch at a time.
 
 It is $W + s B A$ in float32, with $s = \alpha / r$, or $\alpha / \sqrt r$ for rsLoRA.
 
@@ -26,7 +26,7 @@ from transformers.core_model_loading import WeightConverter, WeightRenaming, ren
 
 from vlmpost.errors import ModelError
 from vlmpost.models.adapters import ADAPTER_CONFIG
-from vlmpost.models.merging.stored import Entry, StoredWeights, entries_of, listed
+from vlmpost.models.merging.stored import Entry, Read, StoredWeights, entries_of, listed
 from vlmpost.models.weights import ADAPTER_FILE, check_whole
 
 PREFIX: Final = "base_model.model."
@@ -62,14 +62,22 @@ class AdaptedWeights:
         """The base's."""
         return self.base.entries
 
-    def read(self, name: str) -> torch.Tensor:
-        """The numbers of one tensor: float32 where the adapter adds to it."""
-        tensor = self.base.read(name)
+    def reader(self, name: str) -> Read:
+        """What reads the numbers of one tensor: float32 where the adapter adds to it."""
+        plain = self.base.reader(name)
         if name not in self.deltas:
-            return tensor
-        delta = self.deltas[name]
-        product = self.adapter.read(delta.module + UP).float() @ self.adapter.read(delta.module + DOWN).float()
-        return tensor.float().add_(product.T if delta.transposed else product, alpha=delta.scale)
+            return plain
+        delta, row = self.deltas[name], self.entries[name].shape[1]
+        rows, columns = self.adapter.read(delta.module + UP).float(), self.adapter.read(delta.module + DOWN).float()
+        if delta.transposed:
+            rows, columns = columns.T, rows.T
+
+        def read(start: int, stop: int) -> torch.Tensor:
+            first = start // row
+            product = (rows[first : -(-stop // row)] @ columns).flatten()[start - first * row : stop - first * row]
+            return plain(start, stop).float().add_(product, alpha=delta.scale)
+
+        return read
 
 
 def open_adapter(folder: Path, base: StoredWeights, *, base_folder: Path) -> AdaptedWeights:

@@ -1,4 +1,4 @@
-"""Writing a model's safetensors files tensor by tensor, so that only one tensor of the result is ever in memory.
+"""Writing a model's safetensors files block by block, so that only one block of the result is ever in memory.
 
 The result has the files of the first model, each tensor in the file where that model has it; `safetensors` itself writes whole files only.
 
@@ -8,8 +8,8 @@ Source: the safetensors format: 8 bytes of header length, a JSON header padded t
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from io import FileIO
 from pathlib import Path
 from typing import Final
 
@@ -21,14 +21,17 @@ from vlmpost.models.weights import INDEX_FILE, SINGLE_FILE
 ALIGNMENT: Final = 8
 NAMES: Final = {dtype: name for name, dtype in DTYPES.items()}
 
+Make = Callable[[str], Iterable[torch.Tensor]]
+"""The numbers of a tensor in blocks, flat, in the type of its entry."""
 
-def write_weights(folder: Path, entries: Mapping[str, Entry], make: Callable[[str], torch.Tensor]) -> None:
+
+def write_weights(folder: Path, entries: Mapping[str, Entry], make: Make) -> None:
     """Writes the weight files of a model, and their index where there are several or the one has another name than a single file's.
 
     Args:
         folder: It exists and has no weights.
         entries: Name to file, type and shape of the result; files are taken by their names.
-        make: Gives the numbers of a tensor, in the type and shape of its entry. It is called once for each name, file by file.
+        make: Gives the numbers of a tensor. It is called once for each name, file by file.
     """
     by_file: dict[str, dict[str, Entry]] = {}
     for name, entry in entries.items():
@@ -43,18 +46,27 @@ def write_weights(folder: Path, entries: Mapping[str, Entry], make: Callable[[st
 
 def num_bytes(entry: Entry) -> int:
     """Returns the size of a tensor on disk."""
-    return math.prod(entry.shape) * DTYPES[entry.dtype].itemsize
+    return entry.num_entries * DTYPES[entry.dtype].itemsize
 
 
-def _write_file(file: Path, entries: Mapping[str, Entry], make: Callable[[str], torch.Tensor]) -> None:
+def _write_file(file: Path, entries: Mapping[str, Entry], make: Make) -> None:
     # Wide types first, so that every tensor starts at a multiple of its own width.
     in_order = sorted(entries.items(), key=lambda item: -DTYPES[item[1].dtype].itemsize)
-    with file.open("wb") as stream:
-        stream.write(_header(dict(in_order)))
+    with file.open("wb", buffering=0) as stream:
+        _write(stream, memoryview(_header(dict(in_order))))
         for name, entry in in_order:
-            tensor = make(name)
-            assert (NAMES[tensor.dtype], tuple(tensor.shape)) == (entry.dtype, entry.shape), (name, tensor.dtype, tensor.shape, entry)
-            stream.write(memoryview(tensor.contiguous().flatten().view(torch.uint8).numpy()))
+            num_written = 0
+            for block in make(name):
+                assert NAMES[block.dtype] == entry.dtype, (name, block.dtype, entry)
+                _write(stream, memoryview(block.view(torch.uint8).numpy()))
+                num_written += block.numel()
+            assert num_written == entry.num_entries, (name, num_written, entry)
+
+
+def _write(stream: FileIO, content: memoryview) -> None:
+    """Writes all of it: a file without a buffer may take less at a time."""
+    while content:
+        content = content[stream.write(content) :]
 
 
 def _header(entries: Mapping[str, Entry]) -> bytes:

@@ -1,22 +1,22 @@
-"""The tensors of a model folder, read one at a time: names, types and shapes from the headers, numbers only when asked for.
+"""The tensors of a model folder, read a stretch at a time: names, types and shapes from the headers, numbers only when asked for.
 
-Knows no architectures: names are those in the files. A file is opened for each tensor and closed after it, so that nothing of it
-stays mapped.
+Knows no architectures: names are those in the files. Numbers are read, not mapped, and a file is open only while they are, so that no
+more of a model is in memory than the stretch.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
 import torch
-from safetensors import safe_open
 
 from vlmpost.errors import ModelError
-from vlmpost.models.weights import weight_files
+from vlmpost.models.weights import INDEX_FILE, SINGLE_FILE, weight_files
 
 MAX_NAMES_SHOWN: Final = 10
 DTYPES: Final[Mapping[str, torch.dtype]] = {
@@ -42,6 +42,13 @@ class Entry:
     dtype: str
     """As in the header, e.g. "BF16"."""
     shape: tuple[int, ...]
+    offset: int
+    """Byte of the file at which its numbers begin."""
+
+    @property
+    def num_entries(self) -> int:
+        """How many numbers it has."""
+        return math.prod(self.shape)
 
     @property
     def is_float(self) -> bool:
@@ -49,15 +56,23 @@ class Entry:
         return DTYPES[self.dtype].is_floating_point
 
 
+Read = Callable[[int, int], torch.Tensor]
+"""Entries from start to stop of one tensor, flat, in the type in which they are stored, in memory of their own."""
+
+
 class Weights(Protocol):
     """What a merge needs of a model: a folder's tensors, or those of a base with an adapter in them."""
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Those that its numbers come from."""
 
     @property
     def entries(self) -> Mapping[str, Entry]:
         """Name to place, file by file in the order in which they lie there."""
 
-    def read(self, name: str) -> torch.Tensor:
-        """The numbers of one tensor."""
+    def reader(self, name: str) -> Read:
+        """What reads the numbers of one tensor."""
 
 
 @dataclass(frozen=True)
@@ -67,10 +82,15 @@ class StoredWeights:
     files: tuple[Path, ...]
     entries: Mapping[str, Entry]
 
+    def reader(self, name: str) -> Read:
+        """What reads the numbers of one tensor."""
+        entry = self.entries[name]
+        return lambda start, stop: _stretch(entry, start, stop)
+
     def read(self, name: str) -> torch.Tensor:
-        """The numbers of one tensor, in the type in which they are stored."""
-        with safe_open(self.entries[name].file, framework="pt") as file:
-            return file.get_tensor(name)
+        """All numbers of one tensor, in its shape."""
+        entry = self.entries[name]
+        return _stretch(entry, 0, entry.num_entries).view(entry.shape)
 
 
 def open_weights(folder: Path) -> StoredWeights:
@@ -84,6 +104,7 @@ def open_weights(folder: Path) -> StoredWeights:
     odd = [f"{name} ({entry.dtype})" for name, entry in entries.items() if entry.dtype not in DTYPES]
     if odd:
         raise ModelError(f"{folder} holds numbers of a type that cannot be merged: {listed(odd)}. Give the model before it was quantised.")
+    _check_index(folder, entries)
     return StoredWeights(files, entries)
 
 
@@ -91,9 +112,10 @@ def entries_of(file: Path) -> dict[str, Entry]:
     """Returns the tensors of one safetensors file, in the order in which they lie in it; the file is known to be whole."""
     with file.open("rb") as stream:
         header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
+        begin = stream.tell()
     header.pop("__metadata__", None)
     in_order = sorted(header.items(), key=lambda item: item[1]["data_offsets"])
-    return {name: Entry(file, entry["dtype"], tuple(entry["shape"])) for name, entry in in_order}
+    return {name: Entry(file, entry["dtype"], tuple(entry["shape"]), begin + entry["data_offsets"][0]) for name, entry in in_order}
 
 
 def differences(first: Mapping[str, Entry], other: Mapping[str, Entry]) -> list[str]:
@@ -123,3 +145,27 @@ def listed(names: Sequence[str]) -> str:
     """
     more = len(names) - MAX_NAMES_SHOWN
     return ", ".join(names[:MAX_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _stretch(entry: Entry, start: int, stop: int) -> torch.Tensor:
+    dtype = DTYPES[entry.dtype]
+    numbers = torch.empty(stop - start, dtype=dtype)
+    if stop > start:
+        with entry.file.open("rb", buffering=0) as stream:
+            stream.seek(entry.offset + start * dtype.itemsize)
+            num_read = stream.readinto(numbers.view(torch.uint8).numpy())
+        assert num_read == (stop - start) * dtype.itemsize, (entry, start, stop, num_read)
+    return numbers
+
+
+def _check_index(folder: Path, entries: Mapping[str, Entry]) -> None:
+    """Says where the index of a folder in shards and the shards themselves contradict each other."""
+    if (folder / SINGLE_FILE).is_file():
+        return
+    named = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))["weight_map"]
+    lost = [f"{name} in {file}" for name, file in named.items() if name not in entries or entries[name].file.name != file]
+    extra = [f"{name} in {entry.file.name}" for name, entry in entries.items() if name not in named]
+    if lost or extra:
+        said = ((lost, "names what is not there"), (extra, "does not name what is"))
+        parts = "; ".join(f"it {what} ({len(names)}): {listed(names)}" for names, what in said if names)
+        raise ModelError(f"{folder / INDEX_FILE} does not fit its files: {parts}. Save or copy the model again.")
