@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from vlmpost.cli.train import _Attempt, run_folder
+from vlmpost.cli.train import Attempt, run_folder
 from vlmpost.errors import ConfigError, DataError, RunError, TrainingStopped
 from vlmpost.runs.directory import RunDirectory
 from vlmpost.runs.status import read_status, write_status
@@ -103,7 +103,7 @@ def run(tmp_path: Path) -> RunDirectory:
 @pytest.mark.parametrize(("error", "state"), [(DataError("bad row"), "failed"), (TrainingStopped("signal"), "stopped")])
 def test_an_error_becomes_the_status_and_a_line_of_the_log(run: RunDirectory, error: Exception, state: str) -> None:
     handlers = list(logging.getLogger().handlers)
-    with pytest.raises(type(error)), _Attempt(run):
+    with pytest.raises(type(error)), Attempt(run):
         logging.getLogger("vlmpost.x").warning("something odd")
         raise error
     status = read_status(run)
@@ -116,7 +116,7 @@ def test_an_error_becomes_the_status_and_a_line_of_the_log(run: RunDirectory, er
 
 
 def test_a_status_that_the_trainer_wrote_is_left_alone(run: RunDirectory) -> None:
-    with pytest.raises(DataError), _Attempt(run):
+    with pytest.raises(DataError), Attempt(run):
         write_status(run, state="stopped", phase="save", step=5)
         raise DataError("later")
     status = read_status(run)

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from vlmpost.cli import config, data, demo, environment, evaluation, make, merge, plan, recipes, reward, rollouts, tasks, train
+from vlmpost.cli import combine, config, curate, data, demo, environment, evaluation, make, merge, plan, recipes, reward, rollouts, tasks, train
 from vlmpost.cli.log import RunLog
 from vlmpost.errors import RunError, VlmpostError
 
@@ -34,7 +34,9 @@ TRAIN, DATA, LOOK = "Train and measure", "Data and rewards", "Look things up"
 app.command("demo", rich_help_panel=TRAIN)(demo.demo)
 app.command("sft", rich_help_panel=TRAIN)(train.sft)
 app.command("rl", rich_help_panel=TRAIN)(train.rl)
+app.command("combine", rich_help_panel=TRAIN)(combine.combine)
 app.command("eval", rich_help_panel=TRAIN)(evaluation.evaluate)
+app.command("curate", rich_help_panel=DATA)(curate.curate)
 app.command("merge", rich_help_panel=TRAIN)(merge.merge)
 app.command("plan", rich_help_panel=TRAIN)(plan.plan)
 app.command("rollouts", rich_help_panel=LOOK)(rollouts.rollouts)

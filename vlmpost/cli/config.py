@@ -13,9 +13,12 @@ from vlmpost.cli.options import JsonOption, print_json, print_table
 if TYPE_CHECKING:
     from vlmpost.config.presets import Preset
 
+Kind = Literal["sft", "rl", "combine", "curate"]
+"""The commands that take a recipe."""
+
 
 def config(
-    kind: Annotated[Literal["sft", "rl"], typer.Argument(help="The command whose recipe is described.", show_default=False)],
+    kind: Annotated[Kind, typer.Argument(help="The command whose recipe is described.", show_default=False)],
     under: Annotated[
         str | None,
         typer.Argument(help="Only keys that start with this, e.g. training; with --presets the preset to show.", show_default=False),
@@ -30,7 +33,7 @@ def config(
         _keys(kind, under, as_json=as_json)
 
 
-def _keys(kind: Literal["sft", "rl"], under: str | None, *, as_json: bool) -> None:
+def _keys(kind: Kind, under: str | None, *, as_json: bool) -> None:
     from vlmpost.config.describe import describe
     from vlmpost.config.hints import near
     from vlmpost.errors import ConfigError
@@ -48,13 +51,14 @@ def _keys(kind: Literal["sft", "rl"], under: str | None, *, as_json: bool) -> No
     print_table(["key", "type", "default", "meaning"], rows, flexible="meaning")
 
 
-def _presets(kind: Literal["sft", "rl"], name: str | None, *, as_json: bool) -> None:
+def _presets(kind: Kind, name: str | None, *, as_json: bool) -> None:
     from vlmpost.config.hints import near
     from vlmpost.config.presets import PRESETS
     from vlmpost.errors import ConfigError
 
-    if kind == "sft":
-        raise ConfigError("--presets: an sft recipe has no algorithm, and so no presets; see `vlmpost config rl --presets`.")
+    if kind != "rl":
+        article = "an" if kind == "sft" else "a"
+        raise ConfigError(f"--presets: {article} {kind} recipe has no algorithm, and so no presets; see `vlmpost config rl --presets`.")
     if name is not None and name not in PRESETS:
         raise ConfigError(f"there is no preset {name!r}{near(name, PRESETS) or '.'} Presets: {', '.join(PRESETS)}.")
     if as_json:

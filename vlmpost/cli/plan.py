@@ -124,13 +124,16 @@ def phases(prepared: Prepared, shape: Shape, *, lengths: Lengths, num_bytes: int
     completion = completion_tokens(config) if isinstance(config, RlConfig) else lengths.max_solution
     shares = isinstance(config, RlConfig) and config.training.shared_prompt != "off"
     prompts_per_pass = math.ceil(batch.per_device_train_batch_size / (batch.num_generations if shares else 1))
+    tokens = prompts_per_pass * lengths.max_prompt + batch.per_device_train_batch_size * completion
+    if isinstance(config, RlConfig) and config.training.max_tokens_per_forward is not None:
+        tokens = min(tokens, max(config.training.max_tokens_per_forward, lengths.max_prompt + completion))
     result = [
         training_phase(
             shape,
             num_bytes=num_bytes,
             num_trainable=trainable,
             trains_vision=not config.model.freeze_vision_tower,
-            tokens=prompts_per_pass * lengths.max_prompt + batch.per_device_train_batch_size * completion,
+            tokens=tokens,
             image_patches=prompts_per_pass * lengths.max_image_patches,
             checkpointing=config.training.gradient_checkpointing,
             has_reference=reference,

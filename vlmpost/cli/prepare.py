@@ -64,13 +64,19 @@ def batch_of(config: SftConfig | RlConfig) -> BatchPlan:
 
 
 def kind_of(recipe: Path) -> TrainingKind:
-    """Which command a recipe is for: "rl" when it has a section that only RL has. A file that cannot be read counts as "sft"."""
+    """Which command a recipe is for: "rl" when it has a section that only RL has. A file that cannot be read counts as "sft".
+
+    Raises:
+        ConfigError: It is for `vlmpost combine`, whose stages are several.
+    """
     import yaml
 
     try:
         data, _, _ = parse(recipe.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return "sft"  # load() says what is wrong with it
+    if isinstance(data, dict) and "strategy" in data:
+        raise ConfigError(f"{recipe}: a recipe of `vlmpost combine`; for its plan: vlmpost combine {recipe} --dry-run.")
     return "rl" if isinstance(data, dict) and {"algorithm", "generation", "rewards"} & set(data) else "sft"
 
 

@@ -78,7 +78,7 @@ def _train(
         return
     if run.writes:
         print(f"run {run.path}", flush=True)
-    with _Attempt(run):
+    with Attempt(run):
         _start(prepared, run, resume=resume)
         score_held_out(prepared.config, run)
 
@@ -181,7 +181,7 @@ def score_held_out(config: SftConfig | RlConfig, run: RunDirectory) -> None:
         print(line, flush=True)
 
 
-class _Attempt:
+class Attempt:
     """The time in which a run is worked on: everything logged goes to its log, and an error becomes its status."""
 
     def __init__(self, run: RunDirectory) -> None:

@@ -90,12 +90,13 @@ class BatchPlan:
         each = f"{self.num_generations} completion{'s' if self.num_generations > 1 else ''}"
         rollouts = f"{self.generation_batch_size} = {self.prompts_per_step} prompts x {each}"
         uses = self.num_mini_batches * self.num_iterations
+        parts = f"{self.num_mini_batches} mini-batch{'es' if self.num_mini_batches > 1 else ''}"
         passes = f", {self.num_iterations} passes" if self.num_iterations > 1 else ""
         traces = ", then one on traces" if self.num_trace_steps else ""
         return [
             f"completions sampled together  {rollouts}",
             f"completions per optimizer step {cut}",
-            f"optimizer steps per rollout   {uses} ({self.num_mini_batches} mini-batch{'es' if self.num_mini_batches > 1 else ''}{passes}){traces}",
+            f"optimizer steps per rollout   {uses} ({parts}{passes}){traces}",
         ]
 
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from pydantic import BaseModel, ValidationError
 
 from vlmpost.config.algorithm_checks import algorithm_faults, signal_faults
+from vlmpost.config.combine_checks import combine_faults
+from vlmpost.config.curate_checks import curate_faults
 from vlmpost.config.describe import SCHEMAS, Kind
+from vlmpost.config.guidance import GuidanceConfig
+from vlmpost.config.guidance_checks import guidance_faults
 from vlmpost.config.hints import trl_key
 from vlmpost.config.schema import (
     AlgorithmConfig,
@@ -28,11 +33,15 @@ _STORED_ONLY = ("allow_outside_root", "columns", "image_root")
 
 def cross_faults(kind: Kind, data: Mapping[str, object]) -> list[Fault]:
     """What is wrong between keys, whether or not other parts of the recipe are right."""
+    if kind == "combine":
+        return _combine(data)
     result: list[Fault] = []
     sections = {name: _alone(field.annotation, data.get(name, {})) for name, field in SCHEMAS[kind].model_fields.items()}
     for section in sections.values():
+        if kind == "curate":
+            result += curate_faults(section, given=lambda name: _keys(data, name))
         if isinstance(section, ModelConfig):
-            result += _model(section)
+            result += _model(section, trains=kind != "curate")
         elif isinstance(section, AlgorithmConfig):
             result += algorithm_faults(section, given=_keys(data, "algorithm"))
         elif isinstance(section, SignalConfig):
@@ -44,16 +53,65 @@ def cross_faults(kind: Kind, data: Mapping[str, object]) -> list[Fault]:
         elif isinstance(section, DataConfig) and kind == "rl" and section.max_length is not None:
             message = "is for SFT; here use data.max_prompt_length and generation.max_completion_length."
             result.append(Fault(("data", "max_length"), message))
+    if kind == "rl":
+        result += [*_guidance(data, sections), *_reference(data, sections)]
     sources = data.get("data", {})
     if isinstance(sources, Mapping):
         for part in ("train", "eval"):
             result += _sources(("data", part), sources.get(part, []))
+    if kind == "curate":
+        result += _sources(("data",), sources)
+        against = data.get("decontaminate")
+        result += _sources(("decontaminate", "against"), against.get("against")) if isinstance(against, Mapping) else []
     if "rewards" in data:
         result += _rewards(data["rewards"], plays=data.get("episode") is not None)
     trl = data.get("trl", {})
     if isinstance(trl, Mapping):
         result += [Fault(("trl", name), wrong) for name in trl if (wrong := trl_key(kind, name)) is not None]
     return result
+
+
+def _combine(data: Mapping[str, object]) -> list[Fault]:
+    """What is wrong inside the recipes of the stages, with the questions of other sections, and between sections."""
+    result = list(combine_faults(data))
+    stages: tuple[Kind, ...] = ("sft", "rl")
+    for stage in stages:
+        if isinstance(own := data.get(stage), Mapping):
+            result += [replace(fault, key=(stage, *fault.key)) for fault in cross_faults(stage, own)]
+    for name in ("select", "evaluation", "data_mix"):
+        result += _sources((name, "data"), _given(data, name).get("data", []))
+    return result
+
+
+def _guidance(data: Mapping[str, object], sections: Mapping[str, BaseModel | None]) -> list[Fault]:
+    guidance, algorithm, signal = _alone(GuidanceConfig, data.get("guidance")), sections["algorithm"], sections["signal"]
+    if not isinstance(guidance, GuidanceConfig):
+        return []
+    return list(
+        guidance_faults(
+            guidance,
+            algorithm=algorithm if isinstance(algorithm, AlgorithmConfig) else None,
+            signal=signal if isinstance(signal, SignalConfig) else None,
+            plays=data.get("episode") is not None,
+        )
+    )
+
+
+def _reference(data: Mapping[str, object], sections: Mapping[str, BaseModel | None]) -> Iterator[Fault]:
+    """A reference of its own is of use only to a KL term of whole weights."""
+    algorithm, model = sections["algorithm"], sections["model"]
+    if data.get("reference_model") is None:
+        return
+    if isinstance(algorithm, AlgorithmConfig) and not algorithm.beta:
+        yield Fault(("reference_model",), "has no effect while algorithm.beta is 0; give beta, or leave it out.")
+    if isinstance(model, ModelConfig) and model.use_peft:
+        yield Fault(("reference_model",), "adapters are compared with the model under them; leave it out, or train the whole weights.")
+
+
+def _given(data: Mapping[str, object], section: str) -> Mapping[str, object]:
+    """A section as the recipe gives it; empty where there is none."""
+    found = data.get(section)
+    return found if isinstance(found, Mapping) else {}
 
 
 def _alone(schema: object, value: object) -> BaseModel | None:
@@ -72,8 +130,8 @@ def _keys(data: Mapping[str, object], section: str) -> frozenset[str]:
     return frozenset(map(str, given)) if isinstance(given, Mapping) else frozenset()
 
 
-def _model(model: ModelConfig) -> Iterator[Fault]:
-    if model.load_in_4bit and not model.use_peft:
+def _model(model: ModelConfig, *, trains: bool) -> Iterator[Fault]:
+    if trains and model.load_in_4bit and not model.use_peft:
         yield Fault(("model", "load_in_4bit"), "4-bit weights cannot be trained themselves; add use_peft: true, or leave it out.")
     if model.load_in_4bit and model.device == "cpu":
         yield Fault(("model", "load_in_4bit"), "needs a GPU, and model.device is cpu; leave one of them out.")

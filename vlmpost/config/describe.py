@@ -13,11 +13,15 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from vlmpost.config.combine import CombineConfig
+from vlmpost.config.curate import CurateConfig
 from vlmpost.config.schema import RlConfig, SftConfig
 
-Kind = Literal["sft", "rl"]
+TrainingKind = Literal["sft", "rl"]
+Kind = Literal["sft", "rl", "combine", "curate"]
+Recipe = SftConfig | RlConfig | CombineConfig | CurateConfig
 
-SCHEMAS: typing.Final[dict[Kind, type[SftConfig | RlConfig]]] = {"sft": SftConfig, "rl": RlConfig}
+SCHEMAS: typing.Final[dict[Kind, type[Recipe]]] = {"sft": SftConfig, "rl": RlConfig, "combine": CombineConfig, "curate": CurateConfig}
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,12 @@ def _walk(schema: type[BaseModel], *, prefix: str) -> Iterator[KeyHelp]:
         yield KeyHelp(key=key, type=type_text(field), default=_default_text(field), meaning=" ".join((field.description or "").split()))
         inner = section_of(field.annotation)
         if inner is not None:
-            yield from _walk(inner, prefix=f"{key}.N." if typing.get_origin(field.annotation) is list else f"{key}.")
+            yield from _walk(inner, prefix=f"{key}.N." if _is_list(field.annotation) else f"{key}.")
+
+
+def _is_list(annotation: object) -> bool:
+    """Whether a section's annotation is a list of them, or a list or nothing."""
+    return typing.get_origin(annotation) is list or any(typing.get_origin(part) is list for part in typing.get_args(annotation))
 
 
 def type_text(field: FieldInfo) -> str:
@@ -88,6 +97,8 @@ def words(annotation: object) -> str:
     if section_of(annotation) is annotation:
         return "section"
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return words(arguments[0])
     if origin is Literal:
         return " | ".join(str(argument) for argument in arguments)
     if origin is list:
@@ -109,4 +120,9 @@ def _default_text(field: FieldInfo) -> str | None:
         return ""
     if isinstance(value, str):
         return value
-    return json.dumps(value)
+    return json.dumps(value, default=_given_keys)
+
+
+def _given_keys(section: BaseModel) -> object:
+    """A section inside a default, as its writer would put it."""
+    return section.model_dump(mode="json", exclude_unset=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import cast
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -23,6 +25,10 @@ def schema_faults(kind: Kind, data: object, error: ValidationError) -> list[Faul
 
 def _fault(kind: Kind, data: object, details: ErrorDetails) -> Fault:
     location: Key = details["loc"]
+    if kind == "combine" and len(location) > 1 and location[0] in ("sft", "rl"):
+        stage = cast(Kind, location[0])
+        inner = _fault(stage, lookup(data, location[:1])[1], cast(ErrorDetails, {**details, "loc": location[1:]}))
+        return replace(inner, key=(stage, *inner.key))
     if details["type"] == "extra_forbidden":
         return Fault(location, unknown_key(kind, location))
     if details["type"] == "missing":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 from collections.abc import Iterable
+from typing import Final
 
 from pydantic import BaseModel
 
@@ -12,6 +13,9 @@ from vlmpost.config.describe import SCHEMAS, KeyHelp, Kind, describe, section_of
 from vlmpost.config.foreign import COMMAND_LINE, FOREIGN, FOREIGN_SECTIONS, NOT_HERE, SFT_INSTEAD
 from vlmpost.config.trl_keys import OWNED, OWNED_IN_RL, RL_FIELDS, SFT_FIELDS, SHARED_FIELDS
 from vlmpost.config.yaml_text import Key, shown
+
+_SISTERS: Final[dict[Kind, Kind]] = {"sft": "rl", "rl": "sft", "combine": "rl", "curate": "sft"}
+"""The other kind of recipe whose keys a writer is most likely to think of."""
 
 
 def near(name: str, choices: Iterable[str]) -> str:
@@ -36,9 +40,10 @@ def unknown_key(kind: Kind, key: Key) -> str:
         return f"unknown section; `{name}` is a section of {FOREIGN_SECTIONS[name]}. Sections here: {', '.join(_names(kind, ()))}."
     if name in NOT_HERE:
         return f"unknown key; {NOT_HERE[name]}."
-    other: Kind = "sft" if kind == "rl" else "rl"
-    if not here and name in _names(other, ()):
-        return f"unknown section; only recipes of `vlmpost {other}` have it."
+    other = _SISTERS[kind]
+    owners = [owner for owner in (other, *SCHEMAS) if owner != kind and name in _names(owner, ())]
+    if not here and owners:
+        return f"unknown section; only recipes of `vlmpost {owners[0]}` have it."
     places = [place for place in _index(kind).get(name, []) if place != _places(here)]
     if places and not (not here and name in _names(kind, ())):
         return f"unknown key; `{name}` belongs under {' or '.join(f'{place}:' for place in places)}."
@@ -58,7 +63,9 @@ def unknown_key(kind: Kind, key: Key) -> str:
 
 
 def trl_fields(kind: Kind) -> frozenset[str]:
-    """The names of the arguments of TRL's config of this kind."""
+    """The names of the arguments of TRL's config of this kind; none where a recipe has no `trl:` of its own."""
+    if kind not in ("sft", "rl"):
+        return frozenset()
     return SHARED_FIELDS | (SFT_FIELDS if kind == "sft" else RL_FIELDS)
 
 

@@ -8,26 +8,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, Literal, TypeVar, overload
 
 import yaml
 from pydantic import ValidationError
 
 from vlmpost.config.checks import cross_faults
-from vlmpost.config.describe import SCHEMAS, Kind
+from vlmpost.config.combine import CombineConfig, filled
+from vlmpost.config.curate import CurateConfig
+from vlmpost.config.describe import SCHEMAS, Kind, Recipe, TrainingKind
 from vlmpost.config.faults import schema_faults
 from vlmpost.config.paths import Places, resolve
 from vlmpost.config.schema import RlConfig, SftConfig
 from vlmpost.config.yaml_text import Fault, Key, parse, parse_value, shown
 from vlmpost.errors import ConfigError
 
+ConfigT = TypeVar("ConfigT", bound=Recipe, covariant=True)
+
 
 @dataclass(frozen=True)
-class Loaded:
+class Loaded(Generic[ConfigT]):
     """A recipe that passed every check that needs no model and no data."""
 
     kind: Kind
     path: Path
-    config: SftConfig | RlConfig
+    config: ConfigT
     """With every default filled in, and paths absolute."""
     text: str
     """The recipe file as given."""
@@ -43,7 +48,13 @@ class Loaded:
         return _line(fault, self.path, lines=self.lines, set_keys=self.set_keys)
 
 
-def load(kind: Kind, path: Path | str, overrides: Sequence[str] = ()) -> Loaded:
+@overload
+def load(kind: TrainingKind, path: Path | str, overrides: Sequence[str] = ()) -> Loaded[SftConfig | RlConfig]: ...
+@overload
+def load(kind: Literal["combine"], path: Path | str, overrides: Sequence[str] = ()) -> Loaded[CombineConfig]: ...
+@overload
+def load(kind: Literal["curate"], path: Path | str, overrides: Sequence[str] = ()) -> Loaded[CurateConfig]: ...
+def load(kind: Kind, path: Path | str, overrides: Sequence[str] = ()) -> Loaded[Recipe]:
     """The recipe at `path` with `overrides` applied in order.
 
     Args:
@@ -69,6 +80,8 @@ def load(kind: Kind, path: Path | str, overrides: Sequence[str] = ()) -> Loaded:
     for override in overrides:
         faults += _override(data, override, set_keys)
     faults += resolve(data, Places(path.parent.absolute(), Path.cwd(), frozenset(set_keys)))
+    if kind == "combine":
+        data = filled(data)
     config = None
     try:
         config = SCHEMAS[kind].model_validate(data, strict=True)

@@ -6,7 +6,7 @@ Data paths, image roots, model folders and files of rewards become absolute, so 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,10 +30,16 @@ class Places:
         return self.working_dir if any(key[: len(done)] == done for done in self.overridden) else self.recipe_dir
 
 
+Finder = Callable[[Key, str, Places], tuple[str, str | None]]
+"""From key, value and places to the value to use and what is wrong with it."""
+Held = tuple[dict[str, object], Key, Finder]
+"""A mapping that holds a path, the path's key, and how it is looked for."""
+
+
 def resolve(data: dict[str, object], places: Places) -> list[Fault]:
     """Makes the paths in `data` absolute, in place, and returns the faults: what is not there."""
     faults: list[Fault] = []
-    for holder, key in _path_holders(data):
+    for holder, key, find in _path_holders(data, ()):
         name = key[-1]
         value = holder[name]  # type: ignore[index]
         if not isinstance(value, str):
@@ -41,43 +47,68 @@ def resolve(data: dict[str, object], places: Places) -> list[Fault]:
         if not value.strip():
             faults.append(Fault(key, "is empty; name a file or a folder."))
             continue
-        found, fault = _find(key, value, places)
+        found, fault = find(key, value, places)
         if fault is not None:
             faults.append(Fault(key, fault))
         holder[name] = found  # type: ignore[index]
     return faults
 
 
-def _path_holders(data: dict[str, object]) -> Iterator[tuple[dict[str, object], Key]]:
-    """The mappings that hold a path, with the path's key."""
-    model = data.get("model")
-    if isinstance(model, dict) and "path" in model:
-        yield model, ("model", "path")
+def _path_holders(data: object, prefix: Key) -> Iterator[Held]:
+    """The mappings that hold a path of a recipe of any kind, with the path's key and how it is looked for."""
+    if not isinstance(data, dict):
+        return
+    yield from _named(data.get("model"), (*prefix, "model"), ("path",), _find_model)
+    yield from _named(data, prefix, ("reference_model",), _find_model)
     sources = data.get("data")
     if isinstance(sources, dict):
         for part in ("train", "eval"):
-            rows = sources.get(part)
-            for index, row in enumerate(rows if isinstance(rows, list) else []):
-                for name in ("path", "image_root"):
-                    if isinstance(row, dict) and name in row:
-                        yield row, ("data", part, index, name)
+            yield from _sources(sources.get(part), (*prefix, "data", part))
+    else:
+        yield from _sources(sources, (*prefix, "data"))
     terms = data.get("rewards")
     for index, term in enumerate(terms if isinstance(terms, list) else []):
-        if isinstance(term, dict) and "name" in term:
-            yield term, ("rewards", index, "name")
+        yield from _named(term, (*prefix, "rewards", index), ("name",), _find_reward)
+    guidance = data.get("guidance")
+    if isinstance(guidance, dict):
+        for part in ("traces", "pass_rate"):
+            yield from _named(guidance.get(part), (*prefix, "guidance", part), ("path",), _find_file)
+    yield from _named(data.get("questions"), (*prefix, "questions"), ("pass_rates",), _find_file)
+    against = data.get("decontaminate")
+    if isinstance(against, dict):
+        yield from _sources(against.get("against"), (*prefix, "decontaminate", "against"))
+    for part in ("two_stage", "data_mix", "merge"):
+        yield from _named(data.get(part), (*prefix, part), ("sft_model", "rl_model", "base"), _find_model)
+    for part in ("sft", "rl", "select", "evaluation", "data_mix"):
+        yield from _path_holders(data.get(part), (*prefix, part))
 
 
-def _find(key: Key, value: str, places: Places) -> tuple[str, str | None]:
+def _named(holder: object, key: Key, names: tuple[str, ...], find: Finder) -> Iterator[Held]:
+    """Those of the names that a mapping holds."""
+    if isinstance(holder, dict):
+        for name in names:
+            if name in holder:
+                yield holder, (*key, name), find
+
+
+def _sources(rows: object, key: Key) -> Iterator[Held]:
+    """The paths of a list of sources."""
+    for index, row in enumerate(rows if isinstance(rows, list) else []):
+        yield from _named(row, (*key, index), ("path", "image_root"), _find_data)
+
+
+def _find_data(key: Key, value: str, places: Places) -> tuple[str, str | None]:
+    path = places.base(key) / Path(value).expanduser()
+    if not path.exists() and key[-1] == "path" and _may_be_hub_id(value):
+        return value, None
+    return _find_file(key, value, places)
+
+
+def _find_file(key: Key, value: str, places: Places) -> tuple[str, str | None]:
     """The value to use, and what is wrong with it."""
-    if key[0] == "rewards":
-        return _find_reward(key, value, places)
-    if key == ("model", "path"):
-        return _find_model(key, value, places)
     path = places.base(key) / Path(value).expanduser()
     if path.exists():
         return str(path.resolve()), None
-    if key[-1] == "path" and _may_be_hub_id(value):
-        return value, None
     return value, f"no such file or folder: {value} (looked in {places.base(key)})."
 
 

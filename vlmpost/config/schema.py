@@ -412,6 +412,8 @@ class RlConfig(Section):
     """What is done about rollouts that teach nothing."""
     guidance: GuidanceConfig | None = None
     """How stored traces guide the policy: interleaved, progressive and their relatives. null: plain RL."""
+    reference_model: str | None = None
+    """Folder or hub id of the model that the KL term (algorithm.beta) compares with, no adapter. null: the policy as it starts."""
     episode: EpisodeConfig | None = None
     """How tasks are played, for the reward `verifier`; null: one reply, no verifier."""
     generation: GenerationConfig = GenerationConfig()

@@ -21,10 +21,11 @@ from peft import PeftModel
 from vlmpost import jsonl, rewards
 from vlmpost.config.batch import BatchPlan, plan_rl, plan_sft
 from vlmpost.config.guidance import GuidanceConfig
-from vlmpost.config.schema import RlConfig, SftConfig
+from vlmpost.config.schema import ModelConfig, RlConfig, SftConfig
 from vlmpost.data.audit import prepare
-from vlmpost.errors import ConfigError, DataError, TrainingStopped, VlmpostError
+from vlmpost.errors import ConfigError, DataError, ModelError, TrainingStopped, VlmpostError
 from vlmpost.models import export, loader
+from vlmpost.models.adapters import is_adapter
 from vlmpost.models.families import vision_token_ids
 from vlmpost.models.loader import LoadedModel
 from vlmpost.records import Example
@@ -136,7 +137,7 @@ def run_rl(
         )
         guides = None if config.guidance is None else _guides(config, config.guidance, parts, base_dir=base_dir)
         rows = rl_dataset(parts.examples, instruction=config.data.instruction, prompts_per_step=config.training.prompts_per_step)
-        with _reference_on_disk(loaded, beta=config.algorithm.beta):
+        with _reference_on_disk(loaded, beta=config.algorithm.beta, other=config.reference_model):
             trainer = PolicyTrainer(
                 config=config,
                 plan=parts.plan,
@@ -345,22 +346,30 @@ def _save_final(trainer: ExactTrainer, parts: _Parts) -> None:
 
 
 @contextmanager
-def _reference_on_disk(loaded: LoadedModel, *, beta: float) -> Iterator[None]:
-    """Inside the block the model's name is a folder with its present weights, which TRL reads the reference model from.
+def _reference_on_disk(loaded: LoadedModel, *, beta: float, other: str | None) -> Iterator[None]:
+    """Inside the block the model's name is a folder with the reference's weights, which TRL reads the reference model from.
 
-    That is the folder it came from, unless an adapter was merged into it.
+    Those of `other`, or its own present ones; that is the folder it came from, unless an adapter was merged into it.
     """
     merged = loaded.path != loaded.base_path and not isinstance(loaded.model, PeftModel)
-    if not (merged and beta):
+    if not beta or not (merged or other is not None):
         yield
         return
     name = loaded.model.config._name_or_path
     with tempfile.TemporaryDirectory(prefix="vlmpost-reference-") as folder:
-        loaded.model.config._name_or_path = str(export.save(loaded.model, loaded.processor, Path(folder) / "model"))
+        own = None if other is not None else export.save(loaded.model, loaded.processor, Path(folder) / "model")
+        loaded.model.config._name_or_path = str(own or _reference_folder(other or ""))
         try:
             yield
         finally:
             loaded.model.config._name_or_path = name
+
+
+def _reference_folder(path: str) -> Path:
+    folder = loader.resolve_folder(ModelConfig(path=path))
+    if is_adapter(folder):
+        raise ModelError(f"reference_model {path}: an adapter, and a reference needs whole weights. Merge it: vlmpost merge {path} -o FOLDER.")
+    return folder
 
 
 def _hush() -> None:
