@@ -1,8 +1,8 @@
 """Kill -9 at random moments, resume, compare: `python scripts/bench/resume_kill.py [--kills 10] [--seed 0] [--kinds ppo pools]`.
 
-For SFT, GRPO, PPO, GRPO with all of signal (pools, dynamic sampling, replay) and RL guided by stored traces each: one run to its end, then as many runs killed at a
-random moment and resumed. Half of the kills wait for a checkpoint to be in the middle of its writing. Passes when every resumed run ends
-with the same bytes of weights.
+For SFT, GRPO, PPO, GRPO with all of signal (pools, dynamic sampling, replay) and RL guided by stored traces each: one run to its end,
+then as many runs killed at a random moment and resumed. Half of the kills wait for a checkpoint to be in the middle of its writing.
+Passes when every resumed run ends with the same bytes of weights.
 """
 
 from __future__ import annotations

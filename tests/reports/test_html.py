@@ -14,7 +14,7 @@ from PIL import Image
 from vlmpost.evaluation.statistics import Estimate
 from vlmpost.reports import charts, samples
 from vlmpost.reports.demo import write_demo_report
-from vlmpost.reports.html import write_report, write_run_report
+from vlmpost.reports.html import name_of, write_report, write_run_report
 from vlmpost.runs.directory import open_existing
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>{{ 7 * 7 }}</pre>&amp;"
@@ -159,29 +159,41 @@ def test_the_interval_bar_ends_where_the_estimate_says() -> None:
     assert "path" not in charts.interval_bar(0.5, None, None)
 
 
-def test_the_demo_report_joins_levels_and_pairs(run: Path, tmp_path: Path) -> None:
+def test_the_demo_report_shows_gains_by_level_pictures_and_a_sentence_for_each_row(run: Path, tmp_path: Path) -> None:
     evaluations = {}
-    for name, num_right in (("base", 10), ("SFT", 30), ("SFT+RL", 39)):
+    for name, num_right in (("base", 10), ("SFT", 30), ("RL", 38)):
         folder = tmp_path / f"eval_{name}"
         folder.mkdir()
         rows = [
             {"id": str(index), "task": "t", "level": None, "sample": 0, "outcome": "correct" if index < num_right else "wrong"}
-            | {"stop_reason": "stop", "num_tokens": 2}
+            | {"stop_reason": "stop", "num_tokens": 2, "text": HOSTILE}
             for index in range(40)
         ]
         (folder / "predictions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         evaluations[name] = folder
     levels = tmp_path / "levels.jsonl"
-    levels.write_text("".join(json.dumps({"id": str(index), "level": 1 if index < 35 else 5}) + "\n" for index in range(40)))
-    table, path = write_demo_report(tmp_path, evaluations=evaluations, levels=levels)
-    for part in ("SFT - base", "SFT+RL - SFT", "L1", "L5", "+50.0 ["):
-        assert part in table, part
+    rows = [{"id": str(index), "level": 1 if index < 35 else 5, "num_correct": 8, "num_runs": 16} for index in range(40)]
+    levels.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    by_seed = {"SFT": [evaluations["SFT"], evaluations["RL"]]}
+    said, path = write_demo_report(tmp_path, evaluations=evaluations, levels=levels, by_seed=by_seed)
+    # 30 and 38 of 40 right, from 10 of 40: 50 and 70 points, 60 on average
+    for part in ("+50.0 [", "+70.0 [", "null gain", "(few)", "SFT: as in the study", "RL: as in the study", "+60.0"):
+        assert part in said, part
     reader = read(path)
     text = "".join(reader.texts)
-    assert "SFT+RL - SFT" in text
     assert "16 other answers" in text
-    assert sum(attributes.get("class") == "bar" for tag, attributes in reader.tags if tag == "svg") == 3 * 3
+    assert "SFT: as in the study" in text
+    assert [attributes["aria-label"] for tag, attributes in reader.tags if tag == "svg"][:2] == ["gain by level", "accuracy against length"]
     assert "rl" in text, "the run in the folder is shown"
+    assert "<script>" not in path.read_text().replace("&lt;script&gt;", "")
+
+
+def test_a_stage_is_named_after_its_strategy(tmp_path: Path) -> None:
+    stage, alone = tmp_path / "progressive" / "stages" / "02_rl", tmp_path / "rl"
+    for folder in (stage, alone):
+        folder.mkdir(parents=True)
+        (folder / "manifest.json").write_text("{}")
+    assert [name_of(open_existing(folder)) for folder in (stage, alone)] == ["progressive/02_rl", "rl"]
 
 
 def test_a_report_of_nothing_is_still_a_page(tmp_path: Path) -> None:

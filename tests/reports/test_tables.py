@@ -6,7 +6,6 @@ import pytest
 
 from vlmpost.errors import DataError
 from vlmpost.evaluation.results import EvalResult, summarize
-from vlmpost.reports.demo import pairs_of
 from vlmpost.reports.tables import accuracy_table, compare, difference_table, render
 
 
@@ -56,8 +55,3 @@ def test_levels_of_the_first_are_used_for_all() -> None:
 def test_evaluations_of_other_questions_are_not_compared() -> None:
     with pytest.raises(DataError, match="cannot be paired"):
         compare([result("base", set()), result("SFT", set(), num=82)])
-
-
-def test_a_model_built_on_another_is_compared_with_it() -> None:
-    assert pairs_of(("base", "SFT", "RL", "SFT+RL"))[-1] == ("SFT", "SFT+RL")
-    assert len(pairs_of(("base", "SFT", "RL", "SFT+RL"))) == 4

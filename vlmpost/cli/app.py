@@ -13,7 +13,23 @@ from typing import Annotated
 
 import typer
 
-from vlmpost.cli import combine, config, curate, data, demo, environment, evaluation, make, merge, plan, recipes, reward, rollouts, tasks, train
+from vlmpost.cli import (
+    combine,
+    config,
+    curate,
+    data,
+    demo,
+    environment,
+    evaluation,
+    make,
+    merge,
+    plan,
+    recipes,
+    reward,
+    rollouts,
+    tasks,
+    train,
+)
 from vlmpost.cli.log import RunLog
 from vlmpost.errors import RunError, VlmpostError
 

@@ -46,6 +46,7 @@ def write_report(
     comparison: Comparison | None = None,
     num_samples: int = NUM_SAMPLES,
     level_note: str = "",
+    opening: str = "",
 ) -> Path:
     """Writes a report, replacing an old one whole, and returns its path.
 
@@ -56,6 +57,7 @@ def write_report(
         comparison: Evaluations side by side. None: no accuracy table.
         num_samples: Rollouts shown of each run.
         level_note: One sentence on where the levels come from.
+        opening: Markup that stands first; whoever made it has escaped the texts in it.
 
     Raises:
         RunError: A run cannot be read, or the disk refuses.
@@ -64,10 +66,11 @@ def write_report(
     import jinja2
 
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    metrics = {run.name: read_metrics(run) for run in runs}
+    metrics = {name_of(run): read_metrics(run) for run in runs}
     text = environment.from_string(REPORT).render(
         title=title,
         subtitle=f"vlmpost {__version__}, {datetime.now().astimezone():%Y-%m-%d %H:%M %Z}",
+        opening=_markup(opening),
         comparison=None if comparison is None else _comparison(comparison, level_note),
         curves=_curves(metrics),
         curve_runs=[
@@ -76,7 +79,7 @@ def write_report(
         ],
         runs=[
             {
-                "name": run.name,
+                "name": name_of(run),
                 "facts": list(_facts(run)),
                 "samples": samples_of(run.path, pick(read_rollouts(run.rollouts_path), limit=num_samples)),
             }
@@ -95,6 +98,12 @@ def write_run_report(run: RunDirectory) -> Path:
         DataError: Metrics or rollouts are not JSON.
     """
     return write_report(run.report_path, title=run.name, runs=[run])
+
+
+def name_of(run: RunDirectory) -> str:
+    """What a run is called: its folder's name, after that of the strategy where it is a stage of one."""
+    parent = run.path.parent
+    return f"{parent.parent.name}/{run.name}" if parent.name == "stages" else run.name
 
 
 def _comparison(comparison: Comparison, level_note: str) -> dict[str, object]:
@@ -168,7 +177,7 @@ def _text(value: object) -> str:
 
 
 def _markup(text: str) -> object:
-    """Lets a chart through unescaped: charts.py makes it of numbers and escaped names."""
+    """Lets markup through unescaped: what `opening` holds, and charts, which charts.py makes of numbers and escaped names."""
     import markupsafe
 
     return markupsafe.Markup(text)

@@ -1,6 +1,6 @@
 """The HTML of a report. Jinja fills it with autoescape on: what a model wrote is text, whatever it looks like.
 
-Only `curve` and `bar` values are markup; they come from `charts.py`.
+Only `opening`, `curve` and `bar` values are markup; the last two come from `charts.py`.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; background: #8881; padding
 <body>
 <h1>{{ title }}</h1>
 <p class="muted">{{ subtitle }}</p>
+{{ opening }}
 {% if comparison %}
 <h2>Accuracy</h2>
 <p>Percent of answers that are right, with 95 % intervals over questions

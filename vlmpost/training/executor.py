@@ -368,7 +368,9 @@ def _reference_on_disk(loaded: LoadedModel, *, beta: float, other: str | None) -
 def _reference_folder(path: str) -> Path:
     folder = loader.resolve_folder(ModelConfig(path=path))
     if is_adapter(folder):
-        raise ModelError(f"reference_model {path}: an adapter, and a reference needs whole weights. Merge it: vlmpost merge {path} -o FOLDER.")
+        raise ModelError(
+            f"reference_model: {path} is an adapter, and a reference needs whole weights; merge it: vlmpost merge {path} -o DIR."
+        )
     return folder
 
 

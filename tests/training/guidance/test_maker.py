@@ -249,7 +249,10 @@ def test_luffy_compares_the_trace_with_the_rollouts(processor):
 def test_prefix_rft_hints_one_rollout_and_learns_its_most_uncertain_hint_tokens(processor):
     knobs = {"preset": "prefix_rft", "hint": {"share": 0.5, "upper": 0.5}}
     bench = Bench(
-        processor, {FIRST: [RIGHT_FIRST], SECOND: [WRONG_FIRST]}, guidance=knobs, hinted={SECOND: ["</think>\\boxed{7}"], FIRST: [RIGHT_FIRST]}
+        processor,
+        {FIRST: [RIGHT_FIRST], SECOND: [WRONG_FIRST]},
+        guidance=knobs,
+        hinted={SECOND: ["</think>\\boxed{7}"], FIRST: [RIGHT_FIRST]},
     )
     entropies = torch.arange(40.0)  # the later a token, the less certain
     object.__setattr__(
@@ -266,7 +269,7 @@ def test_prefix_rft_hints_one_rollout_and_learns_its_most_uncertain_hint_tokens(
     assert ids[:7] == SECOND_TRACE[:7]
     # a fifth of 7 hint tokens, rounded up: the last 2
     assert sampled == (0, 0, 0, 0, 0, 1, 1) + (1,) * 6
-    # the hinted one is right and well formatted (1.0), the plain one is not (0): 1.0 over the mean of the plain ones, which has none of its own
+    # the hinted one is right and well formatted (1.0), the plain one is not (0): 1.0 over the mean of the plain ones
     assert made.experience.tensors["advantages"][3, 5:].tolist() == pytest.approx([1.0] * 8)
     assert made.experience.tensors["advantages"][2].abs().max() == 0
 
