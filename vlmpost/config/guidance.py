@@ -146,7 +146,7 @@ class GuidanceConfig(Section):
     """The six knobs, and the steps."""
 
     preset: str | None = None
-    """A method's knobs for the keys that are not given (`vlmpost config rl --guidance` lists them)."""
+    """A method's knobs for the keys that are not given (`vlmpost combine --strategies` lists them)."""
     traces: TracesConfig = TracesConfig()
     """What an expert wrote."""
     pass_rate: PassRateConfig = PassRateConfig()

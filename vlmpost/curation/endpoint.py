@@ -4,6 +4,8 @@ Every reply is a request of its own (never n > 1) with a seed of its own, so tha
 to 31 bits, which every server takes. Keys of `generation` that OpenAI does not know (top_k, min_p, repetition_penalty) are sent only
 where they are set: vLLM and SGLang take them.
 
+A request that the server refuses with words (status 400 or 422) will be refused again: it is a lasting failure with these words.
+
 A reply that ends without saying why counts as ended, unless it is as long as its budget; one that a content filter or a tool call
 ended is a failure.
 """
@@ -105,8 +107,11 @@ class EndpointChat:
     def reply(self, reply: ChatReply | NoReply) -> Reply | Failure:
         """Returns what came of a request, with what a reply is not as a failure."""
         if isinstance(reply, NoReply):
-            cause = "the question is too long for the server" if reply.too_long else reply.cause
-            return Failure(cause, self.name, lasting=reply.too_long)
+            if reply.too_long:
+                return Failure("the question is too long for the server", self.name, lasting=True)
+            if reply.refused:
+                return Failure(f"refused by the server ({reply.cause})", self.name, lasting=True, detail=reply.detail)
+            return Failure(reply.cause, self.name)
         stop_reason = _stop_reason(reply, self._generation.max_completion_length)
         if stop_reason is None:
             return Failure(f"ended by {reply.finish_reason}", self.name)

@@ -81,6 +81,11 @@ class Ledger:
     finished: bool
     """Whether nothing is left to try again."""
 
+    @property
+    def num_wanted(self) -> int:
+        """Answers of every kind that were wanted."""
+        return self.samples.num_all + (0 if self.without_images is None else self.without_images.num_all)
+
     def check(self) -> None:
         """Asserts that nothing was lost and nothing counted twice."""
         for name, tally in self._tallies():

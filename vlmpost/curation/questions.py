@@ -9,6 +9,9 @@ from fractions import Fraction
 from vlmpost.answers import fault_in_reference
 from vlmpost.curation.ledger import Fate
 from vlmpost.curation.pass_rates import PassRate
+from vlmpost.data import RowFault
+from vlmpost.errors import DataError
+from vlmpost.media.images import open_image
 from vlmpost.records import IMAGE, Example, Message
 
 NO_REFERENCE = "no reference answer"
@@ -18,6 +21,7 @@ ABOVE_RATE = "pass rate above questions.max_pass_rate"
 CONTAMINATED = "in an evaluation set"
 NO_IMAGE = "has no image"
 NEEDS_NO_IMAGE = "answered right without its images"
+UNREADABLE_IMAGE = "image cannot be opened"
 IMAGE_CHECK_FAILED = "the check without images failed"
 RIGHT, NOT_RIGHT = Fate("dropped", "right"), Fate("kept", "not right")
 """Of answers without images; those that are not right let their question be asked."""
@@ -83,6 +87,20 @@ def is_clean(reason_of: Callable[[Example], str | None]) -> Rule:
 def has_image(example: Example) -> Refusal | None:
     """Refuses questions in text alone, which cannot need an image."""
     return None if example.images else Refusal(NO_IMAGE)
+
+
+def can_be_seen(example: Example) -> Refusal | None:
+    """Refuses nothing; opens the images whole, since damage behind a header shows only then.
+
+    Raises:
+        RowFault: One cannot be opened, so that the row is as unreadable as one without a question.
+    """
+    try:
+        for ref in example.images:
+            open_image(ref)
+    except DataError as error:
+        raise RowFault(UNREADABLE_IMAGE, str(error)) from None
+    return None
 
 
 def stopped_by(without_images: Sequence[Fate]) -> Fate | None:

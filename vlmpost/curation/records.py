@@ -48,7 +48,9 @@ class Failure:
     """In a few words, the same for like causes, so that failures can be counted by it."""
     teacher: str
     lasting: bool = False
-    """Whether asking again would bring the same: a picture that cannot be opened, a question longer than the model's context."""
+    """Whether asking again would bring the same: a picture that cannot be opened, a question that is refused or too long."""
+    detail: str = ""
+    """What was said of this one; empty where the reason says all."""
 
 
 class Teacher(Protocol):

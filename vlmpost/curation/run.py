@@ -1,7 +1,8 @@
 """Curation: questions are read, chosen, asked, judged; answers are filtered, kept and written, and all are accounted for.
 
 Killed at any moment, a second call goes on: answers stand in `samples.jsonl` as they come, and each has a seed of its own, so that the
-rows are those of a curation that was never interrupted. What failed is asked again by the next call.
+rows are those of a curation that was never interrupted. What failed is asked again by the next call; what would fail again is dropped,
+and is asked again once its line is removed from `samples.jsonl`.
 
 One process curates. The judge is the one that rewards and evaluates (`rewards.correctness`).
 """
@@ -228,7 +229,9 @@ def _finished_ledger(store: Store, *, with_rows: bool) -> Ledger | None:
     if not store.ledger_path.exists() or (with_rows and not store.train_path.exists()):
         return None
     ledger = ledger_from(jsonl.read_json(store.ledger_path))
-    return ledger if ledger.finished else None
+    num_entered = store.num_entered
+    was_shortened = num_entered is not None and num_entered < ledger.num_wanted
+    return None if was_shortened or not ledger.finished else ledger
 
 
 def _hash_of(examples: Sequence[Example]) -> str:

@@ -125,6 +125,14 @@ class Store:
         """How the rows were made, in words."""
         return self.folder / "README.md"
 
+    @property
+    def num_entered(self) -> int | None:
+        """Samples and lasting failures that were entered. None: there is no file of them."""
+        if not self.samples_path.exists():
+            return None
+        with disk(self.samples_path), open(self.samples_path, "rb") as file:
+            return sum(1 for line in file if line.strip())
+
     @contextmanager
     def held(self) -> Iterator[None]:
         """Makes this process the only one that writes the folder, inside the block; what a killed one left of a last line is cut off.
@@ -199,7 +207,8 @@ class Store:
         """
         assert failure.lasting, failure
         head = _head((purpose, ask.example.id, ask.sample), ask.seed, failure.teacher)
-        jsonl.append(self.samples_path, [{**head, "failure": failure.reason}])
+        detail = {"detail": failure.detail} if failure.detail else {}
+        jsonl.append(self.samples_path, [{**head, "failure": failure.reason, **detail}])
 
     @property
     def _holds_something(self) -> bool:
@@ -256,7 +265,7 @@ def _read_row(row: jsonl.Row, *, where: str) -> tuple[Key, Sample | Failure]:
             raise ValueError(f"purpose {purpose!r}")
         key: Key = (purpose, _text(row["id"]), _number(row["sample"]))  # type: ignore[assignment]  # checked above
         if "failure" in row:
-            return key, Failure(_text(row["failure"]), _text(row["teacher"]), lasting=True)
+            return key, Failure(_text(row["failure"]), _text(row["teacher"]), lasting=True, detail=_text(row.get("detail", "")))
         return key, Sample(*key, _number(row["seed"]), _answer(row), _verdict(row["verdict"]))
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{where}: not a sample of a curation ({type(error).__name__}: {error}). Remove the line.") from None
@@ -290,6 +299,6 @@ def _text(value: object) -> str:
 
 
 def _number(value: object) -> int:
-    if not isinstance(value, int):
+    if type(value) is not int:
         raise TypeError(f"expected a whole number, got {value!r}")
     return value

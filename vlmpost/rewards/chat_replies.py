@@ -36,6 +36,8 @@ class NoReply:
     """Whether another try may help."""
     too_long: bool = False
     """Whether the conversation is longer than the server or the model takes."""
+    refused: bool = False
+    """Whether the server read the request and says what it does not take in it: the same one will be refused again."""
     retry_after_seconds: float | None = None
     """How long the server asks to wait. None: it does not say."""
 
@@ -60,11 +62,15 @@ def reply_in(body: bytes) -> ChatReply | NoReply:
         return NoReply("not a chat completion", f"{type(error).__name__}: {shown}", may_pass=False)
     if not isinstance(text, str) and not isinstance(reasoning, str):
         return NoReply("a reply without a text", may_pass=False)
-    usage = parsed.get("usage")
-    num_tokens = usage.get("completion_tokens") if isinstance(usage, dict) else None
     return ChatReply(
         text=text if isinstance(text, str) else "",
         reasoning=reasoning if isinstance(reasoning, str) else None,
         finish_reason=finish_reason if isinstance(finish_reason, str) else None,
-        num_tokens=num_tokens if isinstance(num_tokens, int) else None,
+        num_tokens=_num_tokens(parsed.get("usage")),
     )
+
+
+def _num_tokens(usage: object) -> int | None:
+    """What a server says that it wrote; None where that is no count."""
+    found = usage.get("completion_tokens") if isinstance(usage, dict) else None
+    return found if type(found) is int and found >= 0 else None

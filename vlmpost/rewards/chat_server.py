@@ -5,6 +5,8 @@ are written nowhere: what a server sends back is cleaned of both before it is sh
 help, and is a `NoReply` in the end, never a reply. What no request can mend (a refused key, an unknown model, nobody at the address)
 is a `ConfigError`, after which nothing more is asked.
 
+A server that takes the token budget only as `max_completion_tokens` says so when it refuses `max_tokens`; from then on it is sent that way.
+
 Requests run on an event loop in a thread of their own, so that leaving a session ends those under way at once.
 """
 
@@ -36,17 +38,24 @@ MAX_PAUSE_SECONDS = 30.0
 """Between two tries, where the server names no time."""
 MAX_RETRY_AFTER_SECONDS = 120.0
 """The longest wait that a server may ask for (Retry-After); a longer one is cut to this."""
+MAX_REFUSED = 200
+"""Requests that a server may refuse before its first reply; then it is taken to refuse them all."""
 
-_REFUSED = {
+_ENDING = {
     401: "the key is refused",
     402: "the account has no credit",
     403: "the key is refused",
     404: "there is no such address or model",
 }
 _TRY_AGAIN = frozenset((408, 409, 425, 429, 500, 502, 503, 504))
+_UNFIT = frozenset((400, 422))
 _TOO_LONG = ("context_length_exceeded", "context length", "context window")
 _JSON = {"Content-Type": "application/json"}
+_BUDGET, _OTHER_BUDGET = "max_tokens", "max_completion_tokens"
 _LOGGERS = ("httpx2", "httpcore2")
+
+Posted = tuple[int, Mapping[str, str], bytes]
+"""Status, headers and body of what came back."""
 
 _log = logging.getLogger(__name__)
 
@@ -115,6 +124,12 @@ class ChatServer:
         self.limits = limits
         self.was_reached = False
         """Whether anybody has ever answered at the address."""
+        self.has_replied = False
+        """Whether any request ever got a reply."""
+        self.num_refused = 0
+        """Requests that it read and refused."""
+        self.budget_key = _BUDGET
+        """What it calls the token budget."""
         self._address = address.rstrip("/")
 
     @property
@@ -138,11 +153,11 @@ class ChatServer:
         return {"Authorization": f"Bearer {key}"}
 
     def cleaned(self, text: str) -> str:
-        """Returns the start of a text that the server or the connection wrote, without key and address."""
+        """Returns the start of a text that the server or the connection wrote, on one line, without key and address."""
         secrets = (os.environ.get(self.door.api_key_variable), self._address, urlsplit(self._address).netloc)
         for secret in filter(None, secrets):
             text = text.replace(secret, "***")
-        return text[:MAX_DETAIL_CHARACTERS]
+        return " ".join(text.split())[:MAX_DETAIL_CHARACTERS]
 
     def session(self) -> ChatSession:
         """Returns a context in which requests can be made."""
@@ -266,16 +281,28 @@ class _Tries:
         if isinstance(posted, NoReply):
             return posted
         status, headers, body = posted
-        if status in _REFUSED or _knows_no_model(status, body):
-            raise self._ended(f"its endpoint answers {status}, {_REFUSED.get(status, 'there is no such model')}")
+        if status in _ENDING or _knows_no_model(status, body):
+            raise self._ended(f"its endpoint answers {status}, {_ENDING.get(status, 'there is no such model')}")
         if status == 200:
             return self._readable(reply_in(body))
         return self._unfit(status, headers, body)
 
-    async def _posted(self, request: ChatRequest) -> tuple[int, Mapping[str, str], bytes] | NoReply:
+    async def _posted(self, request: ChatRequest) -> Posted | NoReply:
+        """Status, headers and body; sent again where the server asks for the budget under its other name."""
+        key = self._server.budget_key
+        posted = await self._posted_once(request, budget_key=key)
+        if key == _OTHER_BUDGET or _BUDGET not in request.sampling or isinstance(posted, NoReply) or not _wants_other_budget(posted):
+            return posted
+        if self._server.budget_key == _BUDGET:
+            _log.warning("%s takes %s in place of %s; it is sent that", self._server.door.whose, _OTHER_BUDGET, _BUDGET)
+            self._server.budget_key = _OTHER_BUDGET
+        return await self._posted_once(request, budget_key=_OTHER_BUDGET)
+
+    async def _posted_once(self, request: ChatRequest, *, budget_key: str) -> Posted | NoReply:
         """Status, headers and body; a body that is too long is not read on."""
         max_bytes = self._server.limits.max_reply_bytes
-        payload = json.dumps({"model": request.model, "messages": list(request.messages), **request.sampling})
+        sampling = {budget_key if key == _BUDGET else key: value for key, value in request.sampling.items()}
+        payload = json.dumps({"model": request.model, "messages": list(request.messages), **sampling})
         body = bytearray()
         async with self._client.stream("POST", self._server.url, content=payload.encode(), headers=_JSON) as response:
             self._server.was_reached = True
@@ -295,19 +322,26 @@ class _Tries:
 
     def _readable(self, reply: ChatReply | NoReply) -> ChatReply | NoReply:
         if isinstance(reply, ChatReply):
+            self._server.has_replied = True
             return reply
         again = reply.may_pass or self._server.limits.tries_empty_again
         return NoReply(reply.cause, self._server.cleaned(reply.detail), may_pass=again)
 
     def _unfit(self, status: int, headers: Mapping[str, str], body: bytes) -> NoReply:
         text = body.decode(errors="replace")
-        return NoReply(
+        too_long = status == 413 or (status in _UNFIT and _says_too_long(text))
+        found = NoReply(
             f"status {status}",
             self._server.cleaned(text),
             may_pass=status in _TRY_AGAIN,
-            too_long=status == 413 or (status in (400, 422) and any(sign in text.lower() for sign in _TOO_LONG)),
+            too_long=too_long,
+            refused=status in _UNFIT and not too_long and bool(text.strip()),
             retry_after_seconds=retry_after(headers.get("Retry-After"), now=time.time()),
         )
+        self._server.num_refused += found.refused
+        if self._server.num_refused >= MAX_REFUSED and not self._server.has_replied:
+            raise self._ended(f"it refused {MAX_REFUSED} requests and replied to none", error=found.reason)
+        return found
 
 
 def retry_after(value: str | None, *, now: float) -> float | None:
@@ -337,6 +371,17 @@ def _pause(attempt: int, pause_seconds: float, asked_seconds: float | None) -> f
     """Seconds before a further try; spread, so that requests that failed together do not come back together."""
     own = min(MAX_PAUSE_SECONDS, pause_seconds * 2 ** (attempt - 1)) * random.uniform(0.8, 1.2)
     return max(own, asked_seconds or 0.0)
+
+
+def _wants_other_budget(posted: Posted) -> bool:
+    """Whether a request was refused with a word of the other name of its budget."""
+    status, _, body = posted
+    return status in _UNFIT and _OTHER_BUDGET.encode() in body and not _says_too_long(body.decode(errors="replace"))
+
+
+def _says_too_long(text: str) -> bool:
+    """Whether a refusal is about the length of the conversation."""
+    return any(sign in text.lower() for sign in _TOO_LONG)
 
 
 def _knows_no_model(status: int, body: bytes) -> bool:
