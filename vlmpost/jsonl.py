@@ -16,6 +16,8 @@ from vlmpost.errors import DataError, RunError
 
 Row = dict[str, object]
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
+_UNDECODED = re.compile("[\udc80-\udcff]")
+"""A byte that is no UTF-8, as `surrogateescape` reads it."""
 """Surrogates without their partner, as a cut text may end in; UTF-8 cannot hold them."""
 
 
@@ -55,17 +57,17 @@ def read_each(path: Path | str) -> Iterator[tuple[int, Row | DataError]]:
 
 def _lines(path: Path | str) -> Iterator[tuple[int, str]]:
     try:
-        with open(path, encoding="utf-8-sig") as file:
+        with open(path, encoding="utf-8-sig", errors="surrogateescape") as file:  # a line may be torn inside a character
             for number, line in enumerate(file, start=1):
                 if line.strip():
                     yield number, line
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}).") from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 text (byte {error.start}). Save it as UTF-8.") from None
 
 
 def _parse(line: str, where: str) -> Row:
+    if _UNDECODED.search(line):
+        raise DataError(f"{where}: not UTF-8 text. Save the file as UTF-8.")
     try:
         row = json.loads(line)
     except json.JSONDecodeError as error:
@@ -96,7 +98,7 @@ def append(path: Path | str, rows: Iterable[Mapping[str, object]]) -> None:
         with open(path, "a", encoding="utf-8") as file:
             file.write(text)
     except OSError as error:
-        raise RunError(f"{path}: cannot be written ({error.strerror}). Free space or choose another --run-dir.") from None
+        raise RunError(f"{path}: cannot be written ({error.strerror}). Free space or choose another folder.") from None
 
 
 def replace_text(path: Path | str, text: str) -> None:
@@ -118,7 +120,7 @@ def replace_text(path: Path | str, text: str) -> None:
     except OSError as error:
         if temporary is not None and os.path.exists(temporary):
             os.unlink(temporary)
-        raise RunError(f"{target}: cannot be written ({error.strerror}). Free space or choose another --run-dir.") from None
+        raise RunError(f"{target}: cannot be written ({error.strerror}). Free space or choose another folder.") from None
 
 
 def replace_json(path: Path | str, value: Mapping[str, object]) -> None:
@@ -138,6 +140,8 @@ def read_json(path: Path) -> Row:
         raise RunError(f"{path}: cannot be read ({error.strerror}).") from None
     except json.JSONDecodeError as error:
         raise RunError(f"{path}: not JSON ({error.msg}).") from None
+    except UnicodeDecodeError as error:
+        raise RunError(f"{path}: not UTF-8 text (byte {error.start}).") from None
     if not isinstance(value, dict):
         raise RunError(f"{path}: not a mapping.")
     return value

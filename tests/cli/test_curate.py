@@ -72,6 +72,16 @@ def test_the_shipped_recipe_asks_each_question_eight_times() -> None:
     assert json.loads(result.stdout) == {"questions": 200, "asked": 200, "answers": 1600, "answers_there": 0, "not_asked": {}}
 
 
+def test_interrupted_it_says_how_to_go_on(recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("vlmpost.curation.curate", interrupted)
+    result = run(recipe, "--out", tmp_path / "out")
+    assert result.exit_code == 130
+    assert f"what came is in {tmp_path / 'out'}, and the same call goes on" in result.stderr
+
+
 @pytest.mark.train
 def test_rows_and_ledger_of_the_shipped_model(recipe: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
@@ -86,6 +96,30 @@ def test_rows_and_ledger_of_the_shipped_model(recipe: Path, tmp_path: Path) -> N
     assert f"{stored['num_rows']} rows in {out / 'train.jsonl'}" in again.stdout
     assert "samples\t" not in again.stdout
     assert "answers\t12\tin all" in again.stdout
+
+
+@pytest.mark.slow
+def test_what_is_left_is_data_for_sft_and_traces_and_rates_for_rl(recipe: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert run(recipe, "--out", out).exception is None
+    for name, path in (("file", out / "train.jsonl"), ("folder", out)):
+        sft = tmp_path / f"{name}.yaml"
+        sft.write_text(f"data: {{train: [{{path: {path}}}]}}\ntraining: {{max_steps: 2, examples_per_step: 2}}\n")
+        result = CliRunner().invoke(app, ["sft", str(sft), "--run-dir", str(tmp_path / name)])
+        assert result.exception is None, result.exception
+        assert (tmp_path / name / "final").is_dir()
+    guidance = f"{{preset: luffy, traces: {{path: {out}/train.jsonl}}, pass_rate: {{source: table, path: {out}/pass_rates.jsonl}}}}"
+    rl = tmp_path / "rl.yaml"
+    rl.write_text(f"""
+data: {{train: [{{task: card_sums, num_examples: 6, difficulties: [1]}}]}}
+rewards: [{{name: accuracy}}]
+training: {{max_steps: 2, prompts_per_step: 2}}
+generation: {{max_completion_length: 24}}
+guidance: {guidance}
+""")
+    result = CliRunner().invoke(app, ["rl", str(rl), "--run-dir", str(tmp_path / "rl")])
+    assert result.exception is None, result.exception
+    assert (tmp_path / "rl" / "final").is_dir()
 
 
 @pytest.mark.slow

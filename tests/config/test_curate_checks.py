@@ -21,6 +21,10 @@ def loaded(tmp_path: Path, text: str) -> CurateConfig:
     ("text", "key", "message"),
     [
         ("teacher: {kind: endpoint}", "teacher.name", "which model answers"),
+        ("teacher: {kind: endpoint, name: ' '}", "teacher.name", "which model answers"),
+        ("teacher: {reflection_name: large, prompting: actions}", "teacher.reflection_name", "is for kind: endpoint"),
+        ("teacher: {kind: endpoint, name: large, reflection_name: other}", "teacher.reflection_name", "is for prompting: actions"),
+        ("teacher: {kind: endpoint, name: large, prompting: actions, think_tags: true}", "teacher.think_tags", "is for prompting: answer"),
         ("teacher: {name: large}", "teacher.name", "is for kind: endpoint"),
         ("teacher: {max_tries: 2}", "teacher.max_tries", "is for kind: endpoint"),
         ("teacher: {max_actions: 8}", "teacher.max_actions", "is for prompting: actions"),

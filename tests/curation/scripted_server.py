@@ -31,6 +31,9 @@ ACTS = (
     "filtered",
     "silent_end",
     "too_long",
+    "unfit",
+    "other_budget",
+    "odd_usage",
     "refused",
     "no_model",
 )
@@ -188,6 +191,10 @@ def _reply(asked: Asked, act: str, text: str) -> tuple[int, bytes]:
         return 401, f"Incorrect API key provided: {asked.authorization}".encode()
     if act == "no_model":
         return 404, b'{"error": {"message": "The model does not exist", "code": "model_not_found"}}'
+    if act == "unfit":
+        return 400, b'{"error": {"message": "The image is smaller\nthan 28 pixels", "code": "invalid_image"}}'
+    if act == "other_budget" and "max_tokens" in asked.body:
+        return 400, b'{"error": {"message": "Unsupported parameter: \'max_tokens\'. Use \'max_completion_tokens\' instead."}}'
     return 200, json.dumps(_completion(act, text)).encode()
 
 
@@ -208,7 +215,7 @@ def _completion(act: str, text: str) -> dict[str, Any]:  # Any: JSON
         finish_reason = "content_filter"
     elif act == "silent_end":
         finish_reason = None
-    num_tokens = len(text.split())
+    num_tokens: float = float("nan") if act == "odd_usage" else len(text.split())
     return {
         "id": "chatcmpl-1",
         "object": "chat.completion",

@@ -23,6 +23,7 @@ from vlmpost.curation.image_urls import MAX_URL_BYTES, data_url
 from vlmpost.curation.records import Answer, Ask, Failure
 from vlmpost.errors import ConfigError, DataError
 from vlmpost.records import IMAGE, Example, ImageRef, Message
+from vlmpost.rewards.chat_replies import ChatReply, reply_in
 
 sys.path.insert(0, str(Path(__file__).parent))
 from scripted_server import ACTS, Script, ScriptedServer, by_chance
@@ -81,7 +82,8 @@ def png(mode: str = "RGB", size: tuple[int, int] = (4, 3), format: str = "PNG", 
     return file.getvalue()
 
 
-MIXED = {act: 0.06 for act in ACTS if act not in ("good", "huge", "refused", "no_model")} | {"huge": 0.01}
+NOT_MIXED = ("refused", "no_model", "unfit", "other_budget", "odd_usage")
+MIXED = {act: 0.06 for act in ACTS if act not in ("good", "huge", *NOT_MIXED)} | {"huge": 0.01}
 """All faults that pass: 13 acts of 6 % and one of 1 % leave 21 % good at first sight."""
 
 
@@ -90,7 +92,7 @@ def test_under_all_faults_every_ask_ends_once(serve: type[ScriptedServer]) -> No
     wanted = asks(200)
     found = list(teacher(max_tries=5, max_concurrent=16).answer(wanted))
     assert Counter((ask.example.id, ask.sample) for ask, _ in found) == Counter((ask.example.id, ask.sample) for ask in wanted)
-    assert set(server.acts) == set(ACTS) - {"refused", "no_model"}  # every fault was there
+    assert set(server.acts) == set(ACTS) - set(NOT_MIXED)  # every fault was there
     answers = [outcome for _, outcome in found if isinstance(outcome, Answer)]
     failures = [outcome for _, outcome in found if isinstance(outcome, Failure)]
     assert len(answers) > 100
@@ -120,6 +122,62 @@ def test_what_is_no_answer_is_a_failure_after_the_tries_that_may_help(
     server = serve(act)
     assert only(teacher(max_tries=3)) == Failure(reason, "big", lasting=act == "too_long")
     assert len(server.asked) == num_requests
+
+
+def test_a_refused_question_fails_for_good_with_the_servers_words_on_one_line(serve: type[ScriptedServer]) -> None:
+    server = serve("unfit")
+    found = only(teacher(max_tries=3))
+    assert isinstance(found, Failure)
+    assert (found.reason, found.lasting) == ("refused by the server (status 400)", True)
+    assert "The image is smaller" in found.detail
+    assert "\n" not in found.detail
+    assert len(server.asked) == 1
+
+
+def test_a_server_that_refuses_all_is_given_up(serve: type[ScriptedServer], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vlmpost.rewards.chat_server.MAX_REFUSED", 10)
+    server = serve("unfit")
+    came = []
+    with pytest.raises(ConfigError, match=r"refused 10 requests and replied to none .*smaller"):
+        for pair in teacher(max_concurrent=1).answer(asks(50)):
+            came.append(pair)
+    assert len(server.asked) == 10
+    assert len(came) == 9  # the tenth is the error
+
+
+def test_refusals_after_a_reply_end_nothing(serve: type[ScriptedServer], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vlmpost.rewards.chat_server.MAX_REFUSED", 10)
+    serve(lambda asked: "good" if asked.number == 0 else "unfit")
+    found = [outcome for _, outcome in teacher(max_concurrent=1).answer(asks(30))]
+    assert sum(isinstance(outcome, Failure) for outcome in found) == 29
+
+
+def test_a_budget_that_is_known_by_its_other_name_is_sent_so_from_then_on(serve: type[ScriptedServer]) -> None:
+    server = serve("other_budget")
+    found = [outcome for _, outcome in teacher(max_concurrent=1, max_tries=1).answer(asks(3))]
+    assert [outcome.text for outcome in found if isinstance(outcome, Answer)] == [GOOD] * 3
+    budgets = [{key: value for key, value in asked.body.items() if key.startswith("max_")} for asked in server.asked]
+    other = {"max_completion_tokens": 512}
+    assert budgets == [{"max_tokens": 512}, other, other, other]
+
+
+def test_several_at_once_find_the_other_name_each(serve: type[ScriptedServer]) -> None:
+    serve("other_budget")
+    found = [outcome for _, outcome in teacher(max_concurrent=8, max_tries=1).answer(asks(24))]
+    assert all(isinstance(outcome, Answer) for outcome in found)
+
+
+def test_a_count_that_is_none_is_not_taken_for_one(serve: type[ScriptedServer]) -> None:
+    serve("odd_usage")
+    assert only(teacher()) == Answer(GOOD, None, "stop", "big")
+
+
+@pytest.mark.parametrize("said", ["-3", "true", "1e400", '"12"', "3.5"])
+def test_only_a_whole_number_is_a_count_of_tokens(said: str) -> None:
+    body = '{"choices": [{"message": {"content": "7"}}], "usage": {"completion_tokens": COUNT}}'.replace("COUNT", said)
+    reply = reply_in(body.encode())
+    assert isinstance(reply, ChatReply)
+    assert reply.num_tokens is None
 
 
 @pytest.mark.parametrize("act", ["status_500", "rate_limited", "not_json", "no_choices", "cut_connection", "no_text"])

@@ -57,6 +57,11 @@ def test_each_fault_has_its_reason() -> None:
     }
 
 
+def test_an_answer_of_blanks_is_never_kept() -> None:
+    candidates = [candidate("", 0), candidate(" \n\u2028", 1), candidate(".", 2)]
+    assert reasons(candidates, correct=False, duplicates="keep") == {0: "empty", 1: "empty"}
+
+
 def test_the_first_reason_of_the_order_is_given() -> None:
     faults = {"outcome": "wrong", "stop_reason": "length", "num_tokens": 1}
     settings = {"min_tokens": 2, "language": "de", "pattern": "boxed"}
@@ -140,7 +145,7 @@ def test_blanks_and_width_do_not_change_what_is_normalised(text: str) -> None:
     assert normalised(unicodedata.normalize("NFD", text)) == normalised(text)
 
 
-@given(st.lists(st.text(max_size=20), max_size=6), st.sampled_from(["exact", "normalised", "keep"]))
+@given(st.lists(st.text(max_size=20).filter(str.strip), max_size=6), st.sampled_from(["exact", "normalised", "keep"]))
 def test_what_stays_differs_and_everything_else_is_like_something_that_stays(texts: list[str], duplicates: str) -> None:
     found = reasons([candidate(text, sample) for sample, text in enumerate(texts)], duplicates=duplicates)
     form = normalised if duplicates == "normalised" else str

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from vlmpost.curation.ledger import Fate, Ledger, QuestionFate, ledger_from, tally
+from vlmpost.errors import RunError
 
 WRONG, RIGHT, LATE = Fate("dropped", "wrong"), Fate("kept", "correct"), Fate("failed", "timeout")
 
@@ -33,7 +34,13 @@ def test_a_sample_that_is_lost_or_counted_twice_is_an_error(num_samples: int) ->
 def test_a_stored_ledger_reads_back() -> None:
     checked = Ledger(tally([RIGHT], num_all=1), tally([LATE], num_all=1), tally([RIGHT, WRONG], num_all=2), num_rows=0, finished=True)
     for one in (ledger(), checked):
-        assert ledger_from(json.loads(json.dumps(one.to_json()))) == one
+        assert ledger_from(json.loads(json.dumps(one.to_json())), where="ledger.json") == one
+
+
+@pytest.mark.parametrize("stored", [{}, {"questions": 3}, {"questions": {"all": 1}, "samples": {}}])
+def test_what_is_no_ledger_is_named(stored: dict[str, object]) -> None:
+    with pytest.raises(RunError, match=r"out/ledger\.json: not a ledger .* Remove it"):
+        ledger_from(stored, where="out/ledger.json")
 
 
 def test_the_commonest_reason_comes_first() -> None:

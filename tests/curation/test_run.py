@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.curation.scripted_teacher import Killed, ScriptedTeacher
 from vlmpost import jsonl
@@ -369,6 +370,80 @@ def test_unreadable_rows_are_in_the_ledger(questions: Path, tmp_path: Path) -> N
     result = curate(recipe(questions, max_drop_share=0.5), tmp_path / "out", teacher=ScriptedTeacher(right))
     assert result.ledger.questions.num_all == 5
     assert result.ledger.questions.bins["dropped"] == {"no reference answer": 1, "row: no question": 1}
+
+
+def pictures(folder: Path, *, broken: Sequence[int], number: int = 10) -> Path:
+    """Questions each with a picture; of the broken ones the file is cut behind its header."""
+    path = folder / "pictures.jsonl"
+    for place in range(number):
+        image = Image.effect_noise((64, 64), 50 + place).convert("RGB")
+        image.save(folder / f"{place}.png")
+        if place in broken:
+            data = (folder / f"{place}.png").read_bytes()
+            (folder / f"{place}.png").write_bytes(data[: len(data) // 2])
+        row = {"id": f"p{place}", "question": f"What is {place} + 1?", "image": f"{place}.png", "answer": str(place + 1)}
+        jsonl.append(path, [row | {"solution": "It is \\boxed{0}"}])
+    return path
+
+
+@pytest.mark.parametrize("decontaminated", [False, True])
+def test_a_question_whose_picture_is_broken_is_an_unreadable_row(tmp_path: Path, decontaminated: bool) -> None:
+    path = pictures(tmp_path, broken=[3])
+    held_out = tmp_path / "held_out.jsonl"
+    jsonl.append(held_out, [{"id": "x", "question": "What is seen?", "answer": "4", "image": "0.png"}])
+    sections = {"decontaminate": {"against": [{"path": str(held_out)}]}} if decontaminated else {}
+    teacher = ScriptedTeacher(right)
+    config = recipe(path, max_drop_share=0.1, keep={"fallback": "solution"}, **sections)
+    ledger = curate(config, tmp_path / "out", teacher=teacher).ledger
+    dropped = ledger.questions.bins["dropped"]
+    assert dropped == {"row: image cannot be opened": 1} | ({"in an evaluation set": 1} if decontaminated else {})
+    assert ledger.questions.num_all == 10
+    assert "p3" not in {id for id, _ in teacher.keys}
+    [fate] = [fate for fate in read(tmp_path / "out" / "fates.jsonl") if fate["id"] == "p3"]
+    assert "3.png: the image is damaged" in str(fate["detail"])
+
+
+def test_too_many_broken_pictures_are_one_error_before_anything_is_asked(tmp_path: Path) -> None:
+    teacher = ScriptedTeacher(right)
+    with pytest.raises(DataError, match=r"2 of 10 rows are dropped \(20\.00%\)") as caught:
+        curate(recipe(pictures(tmp_path, broken=[3, 5]), max_drop_share=0.1), tmp_path / "out", teacher=teacher)
+    assert "image cannot be opened - p3" in str(caught.value)
+    assert teacher.asked == []
+
+
+def test_a_refused_answer_is_asked_again_once_its_line_is_removed(questions: Path, tmp_path: Path) -> None:
+    refused = Failure("refused by the server (status 400)", "scripted", lasting=True, detail="no such thing")
+    out = tmp_path / "out"
+    first = curate(recipe(questions), out, teacher=ScriptedTeacher(lambda ask: refused if ask.example.id == "b" else right(ask)))
+    assert first.ledger.finished
+    assert first.ledger.samples.bins["dropped"]["refused by the server (status 400)"] == 3
+    lines = (out / "samples.jsonl").read_text().splitlines(keepends=True)
+    assert sum('"detail": "no such thing"' in line for line in lines) == 3
+    curate(recipe(questions), out, teacher=ScriptedTeacher(lambda ask: pytest.fail("asked again")))
+    (out / "samples.jsonl").write_text("".join(line for line in lines if '"failure"' not in line))
+    teacher = ScriptedTeacher(right)
+    again = curate(recipe(questions), out, teacher=teacher)
+    assert sorted(teacher.keys) == [("b", 0), ("b", 1), ("b", 2)]
+    assert again.ledger.questions.bins["kept"] == {"answers": 3}
+
+
+def test_a_finished_folder_without_its_samples_stays_finished(questions: Path, tmp_path: Path) -> None:
+    before = curate(recipe(questions), tmp_path / "out", teacher=ScriptedTeacher(right)).ledger
+    (tmp_path / "out" / "samples.jsonl").unlink()
+    assert curate(recipe(questions), tmp_path / "out", teacher=ScriptedTeacher(lambda ask: pytest.fail("asked"))).ledger == before
+
+
+def test_ids_of_any_kind_are_kept_apart_and_read_back(tmp_path: Path) -> None:
+    path = tmp_path / "odd.jsonl"
+    ids = ["a/b", "a", "a/0", "../x", "x" * 600, "l\u2028s", "line\n", "\ud83d", 7]
+    jsonl.append(path, [{"id": id, "question": f"What is {place}?", "answer": str(place)} for place, id in enumerate(ids)])
+    teacher = ScriptedTeacher(right)
+    result = curate(recipe(path, num_samples=1), tmp_path / "out", teacher=teacher)
+    assert result.ledger.questions.bins["kept"] == {"answers": 9}
+    kept = SourceConfig(path=str(result.train_path))
+    rows, _ = build([kept], data=DataConfig(train=[kept]), base_dir=None)
+    assert [row.id for row in rows] == [f"{id}/0" for id in ids]
+    assert [row.answer for row in rows] == [str(place) for place in range(9)]
 
 
 def test_text_is_data(questions: Path, tmp_path: Path) -> None:

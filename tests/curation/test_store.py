@@ -95,6 +95,12 @@ def test_answers_without_their_settings_are_not_continued(tmp_path: Path) -> Non
         store.settle({"teacher": "t"})
 
 
+def test_a_file_in_place_of_the_folder_is_named(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("")
+    with pytest.raises(RunError, match="out is a file, and the answers need a folder"), Store(tmp_path / "out").held():
+        pass
+
+
 def test_a_folder_has_one_writer_at_a_time(tmp_path: Path) -> None:
     with Store(tmp_path / "new").held(), pytest.raises(RunError, match="another process"), Store(tmp_path / "new").held():
         pass

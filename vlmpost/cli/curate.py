@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from vlmpost.cli.options import JsonOption, RecipeArgument, SetOption, print_json, print_table
+
+INTERRUPTED: Final = 130
+"""Exit code of a call that Ctrl-C stopped."""
 
 if TYPE_CHECKING:
     from vlmpost.config.curate import CurateConfig
@@ -38,7 +42,8 @@ def curate(
 
     OUT/train.jsonl holds the rows, for data.train of an SFT recipe. What became of every question and answer: ledger.json, fates.jsonl.
 
-    Stopped or killed, the same call goes on; what failed is asked again.
+    Stopped or killed, the same call goes on; what failed is asked again. What the teacher refused for good (failure in OUT/samples.jsonl)
+    is asked again once its lines are removed there.
     """
     from vlmpost.cli.rows_progress import rows_progress
     from vlmpost.config.curate import CurateConfig
@@ -51,8 +56,12 @@ def curate(
         return
     from vlmpost.curation import curate as curated
 
-    with rows_progress() as progress:
-        result = curated(config, out, progress=progress)
+    try:
+        with rows_progress() as progress:
+            result = curated(config, out, progress=progress)
+    except KeyboardInterrupt:
+        print(f"interrupted: what came is in {out}, and the same call goes on.", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED) from None
     if as_json:
         print_json({"folder": str(result.folder), "train": str(result.train_path), **result.ledger.to_json()})
         return

@@ -44,7 +44,7 @@ def curate_faults(section: BaseModel | None, *, given: Given) -> Iterator[Fault]
 
 
 def _teacher(teacher: TeacherConfig, given: frozenset[str]) -> Iterator[Fault]:
-    if teacher.kind == "endpoint" and teacher.name is None:
+    if teacher.kind == "endpoint" and not (teacher.name or "").strip():
         yield Fault(("teacher", "name"), "is not given; say which model answers at the endpoint.")
     if teacher.kind == "model":
         for name in sorted(given.intersection(_ENDPOINT_KEYS)):
@@ -52,6 +52,8 @@ def _teacher(teacher: TeacherConfig, given: frozenset[str]) -> Iterator[Fault]:
     if teacher.prompting == "answer":
         for name in sorted(given.intersection(_ACTION_KEYS)):
             yield Fault(("teacher", name), "is for prompting: actions; add that, or leave it out.")
+    elif "think_tags" in given:
+        yield Fault(("teacher", "think_tags"), "is for prompting: answer; leave it out: thoughts are what this teacher says.")
 
 
 def _questions(given: frozenset[str]) -> Iterator[Fault]:

@@ -2,11 +2,12 @@
 
 1. `TRUNCATED`: cut by its token budget.
 2. The judge's outcome (wrong, unparsed, refusal, uncertain), or `NO_REFERENCE` where the question cannot be judged.
-3. `TOO_SHORT`, `TOO_LONG`.
-4. `LANGUAGE`: not written in the wanted language (`language.written_in`). What cannot be decided stays.
-5. `NO_MATCH`: the pattern is not found; `TIMED_OUT`: it could not be searched in time. Model text is data: a pattern that backtracks
+3. `EMPTY`: nothing but blanks, which no one can imitate, whatever the recipe says.
+4. `TOO_SHORT`, `TOO_LONG`.
+5. `LANGUAGE`: not written in the wanted language (`language.written_in`). What cannot be decided stays.
+6. `NO_MATCH`: the pattern is not found; `TIMED_OUT`: it could not be searched in time. Model text is data: a pattern that backtracks
    for ever on one answer costs that answer, under a name of its own, not the curation.
-6. `DUPLICATE`: the same as an earlier answer to the question that passed all of this. It comes last, so that no answer is dropped
+7. `DUPLICATE`: the same as an earlier answer to the question that passed all of this. It comes last, so that no answer is dropped
    for the sake of one that is dropped itself.
 """
 
@@ -25,6 +26,7 @@ from vlmpost.errors import ConfigError
 
 TRUNCATED: Final = "truncated"
 NO_REFERENCE: Final = "no reference answer"
+EMPTY: Final = "empty"
 TOO_SHORT: Final = "too short"
 TOO_LONG: Final = "too long"
 LANGUAGE: Final = "other language"
@@ -96,6 +98,8 @@ def _fault(candidate: Candidate, config: FiltersConfig, num_tokens: Callable[[An
         return NO_REFERENCE
     if config.correct and candidate.verdict is not None and not candidate.verdict.correct:
         return candidate.verdict.outcome
+    if not answer.text.strip():
+        return EMPTY
     if config.min_tokens is not None and num_tokens(answer) < config.min_tokens:
         return TOO_SHORT
     if config.max_tokens is not None and num_tokens(answer) > config.max_tokens:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vlmpost import jsonl
+from vlmpost.errors import RunError
 
 Bin = Literal["kept", "dropped", "failed"]
 BINS: tuple[Bin, ...] = ("kept", "dropped", "failed")
@@ -130,18 +131,31 @@ def tally(fates: Sequence[Fate], *, num_all: int) -> Tally:
     return Tally(num_all, {bin: {reason: number for (own, reason), number in ordered if own == bin} for bin in BINS})
 
 
-def ledger_from(row: Mapping[str, object]) -> Ledger:
-    """Returns the ledger that was stored as `to_json`."""
+def ledger_from(row: Mapping[str, object], *, where: str) -> Ledger:
+    """Returns the ledger that was stored as `to_json`.
+
+    Args:
+        row: What was stored.
+        where: The file, for the message.
+
+    Raises:
+        RunError: It is no ledger.
+    """
     without_images = row.get("answers_without_images")
-    return Ledger(
-        questions=_tally_from(row["questions"]),
-        samples=_tally_from(row["samples"]),
-        without_images=None if without_images is None else _tally_from(without_images),
-        num_rows=row["num_rows"],  # type: ignore[arg-type]
-        finished=bool(row["finished"]),
-    )
+    try:
+        return Ledger(
+            questions=_tally_from(row["questions"]),
+            samples=_tally_from(row["samples"]),
+            without_images=None if without_images is None else _tally_from(without_images),
+            num_rows=row["num_rows"],  # type: ignore[arg-type]
+            finished=bool(row["finished"]),
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        message = f"{where}: not a ledger ({type(error).__name__}: {error}). Remove it; it is written again from the answers."
+        raise RunError(message) from None
 
 
 def _tally_from(value: object) -> Tally:
-    assert isinstance(value, dict), value
+    if not isinstance(value, dict):
+        raise TypeError(f"expected numbers, got {value!r}")
     return Tally(value["all"], {bin: {reason: number for reason, number in value[bin].items() if reason != "all"} for bin in BINS})

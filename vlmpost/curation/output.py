@@ -76,6 +76,7 @@ def write_card(store: Store, config: CurateConfig, ledger: Ledger, *, teacher: s
         f"- instruction: {config.instruction or 'none'}",
         "- the rows hold the questions without the instruction; where each comes from stands in its `meta.curation`",
         "- by name, what became of every question and sample: `fates.jsonl`",
+        "- what the teacher refused for good (`failure` in `samples.jsonl`) is asked again once its lines are removed there",
         "",
         "```",
         *ledger.lines(),

@@ -228,7 +228,7 @@ def _finished_ledger(store: Store, *, with_rows: bool) -> Ledger | None:
     """The ledger of a curation that left nothing to do; None where there is something."""
     if not store.ledger_path.exists() or (with_rows and not store.train_path.exists()):
         return None
-    ledger = ledger_from(jsonl.read_json(store.ledger_path))
+    ledger = ledger_from(jsonl.read_json(store.ledger_path), where=str(store.ledger_path))
     num_entered = store.num_entered
     was_shortened = num_entered is not None and num_entered < ledger.num_wanted
     return None if was_shortened or not ledger.finished else ledger

@@ -138,8 +138,10 @@ class Store:
         """Makes this process the only one that writes the folder, inside the block; what a killed one left of a last line is cut off.
 
         Raises:
-            RunError: Another process holds it, or the disk refuses.
+            RunError: It is a file, another process holds it, or the disk refuses.
         """
+        if self.folder.exists() and not self.folder.is_dir():
+            raise RunError(f"{self.folder} is a file, and the answers need a folder. Choose another name.")
         with disk(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
         directory = RunDirectory(self.folder, writes=True, attempt=1)

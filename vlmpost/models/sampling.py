@@ -47,7 +47,7 @@ def row_seed(seed: int, purpose: str | int, example_id: str, sample: int) -> int
         False
     """
     text = "\0".join((str(seed), str(purpose), example_id, str(sample)))
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big") >> 1
 
 
 def uniforms(seed: int, num_draws: int) -> np.ndarray:
