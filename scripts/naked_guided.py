@@ -4,7 +4,7 @@ Four ways to learn from an expert's solution y* beside one's own answers, on the
 
 | way | a step |
 |---|---|
-| progressive | questions never solved are answered from behind ever shorter beginnings of y*: GRPO, and 0.2 of the beginning's cross-entropy |
+| progressive | unsolved questions are answered from behind ever shorter beginnings of y*: GRPO, and 0.2 of a beginning's cross-entropy |
 | interleaved | GRPO on the questions that an answer solves, then a step on y* of the others |
 | joint | both in one step |
 | luffy | y* is one more answer of each group, with p / (p + 0.1) in the place of its ratio |

@@ -7,6 +7,7 @@ its rows are worth, losses, gradients and the steps of AdamW are made anew by `s
 from __future__ import annotations
 
 import copy
+import json
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,16 +15,17 @@ from pathlib import Path
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
-from watching import distance
+from safetensors.torch import load_file
 
 from vlmpost.config.schema import RlConfig
 from vlmpost.training.executor import run_rl
 from vlmpost.training.guidance.maker import GuidedMaker
 from vlmpost.training.policy import PolicyTrainer
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
-import naked_grpo
-import naked_guided
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2] / "scripts")]
+import naked_grpo  # noqa: E402
+import naked_guided  # noqa: E402
+from watching import distance, rows, two_processes  # noqa: E402
 
 pytestmark = pytest.mark.train
 BUDGET = 40
@@ -101,13 +103,20 @@ def recipe(preset, *, rates=None, **changes):
     guidance = {"preset": preset, **changes.pop("guidance", {})}
     if rates is not None:
         guidance["pass_rate"] = {"source": "table", "path": str(rates)}
+    loss_type = "dr_grpo" if preset == "luffy" else "dapo"
     training = {"learning_rate": 1e-4, "lr_scheduler_type": "constant", "prompts_per_step": 4, "max_steps": 2}
     return RlConfig.model_validate(
         {
             "model": {"path": "nano", "device": "cpu"} | changes.pop("model", {}),
             "data": {"train": [{"task": "card_sums", "num_examples": 2, "difficulties": [level]} for level in (2, 5)]},
             "rewards": [{"name": "accuracy"}],
-            "algorithm": {"num_generations": 4, "loss_type": "dapo", "beta": 0.0} | changes.pop("algorithm", {}),
+            "algorithm": {
+                "num_generations": 4,
+                "loss_type": loss_type,
+                "beta": 0.0,
+                "scale_rewards": "none" if preset == "luffy" else "group",
+            }
+            | changes.pop("algorithm", {}),
             "generation": {"max_completion_length": BUDGET} | changes.pop("generation", {}),
             "training": training | changes.pop("training", {}),
             "checkpoints": {"save_steps": 100},
@@ -168,8 +177,10 @@ def held_against_the_script(watch, config, *, rates=None, kept=lambda rows: rows
     losses, norms = [], []
     for batch in watch.asked:
         with torch.no_grad():
-            rows, traces = rows_of(batch, config, processor, way, known, num_steps=training.max_steps)
-        parts = [[row for row in kept(rows) if row.place % training.num_mini_batches == part] for part in range(training.num_mini_batches)]
+            rollouts, traces = rows_of(batch, config, processor, way, known, num_steps=training.max_steps)
+        parts = [
+            [row for row in kept(rollouts) if row.place % training.num_mini_batches == part] for part in range(training.num_mini_batches)
+        ]
         with torch.no_grad():
             old = [naked_guided.row_logps(model, processor, part) if part else None for part in parts]
             ref = [naked_guided.row_logps(reference, processor, part) if part else None for part in parts]
@@ -207,33 +218,94 @@ def assert_same(watch, config, **more):
     assert any(norm > 0 for norm in norms)
 
 
-def stored_rates(folder, counts):
-    """A file of stored rates of card sums: by difficulty, (right, tried)."""
-    import json
-
+def stored_rates(folder, names):
+    """A file of stored rates: each question was tried eight times and never solved."""
     path = folder / "rates.jsonl"
-    rows = [{"id": name, "num_right": right, "num_tried": tried} for name, (right, tried) in counts.items()]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    path.write_text("".join(json.dumps({"id": name, "num_right": 0, "num_tried": 8}) + "\n" for name in names))
     return path
 
 
-HARD = {"card_sums-train-s0-d5-000000": (0, 8), "card_sums-train-s0-d5-000001": (0, 8)}
-SETTINGS = {
-    "plain": {},
-    "engine_off": {"training": {"shared_prompt": "off"}},
-    "one_row_a_pass": {"training": {"per_device_train_batch_size": 1}},
-    "lora": {"model": {"use_peft": True}},
-    "lora_engine_off": {"model": {"use_peft": True}, "training": {"shared_prompt": "off"}},
-    "checkpointing": {"training": {"gradient_checkpointing": True}},
+HARD = [f"card_sums-train-s0-d5-00000{number}" for number in range(4)]
+HARD_ONLY = {"train": [{"task": "card_sums", "num_examples": 4, "difficulties": [5]}]}
+TOO_SHORT = {"generation": {"max_completion_length": 4}}
+"""No answer is right."""
+ENGINE_OFF = {"training": {"shared_prompt": "off"}}
+LORA = {"model": {"use_peft": True}}
+CASES = {
+    "progressive": ("progressive", {}),
+    "interleaved": ("interleaved", {}),
+    "joint": ("interleaved_joint", {}),
+    "luffy": ("luffy", {}),
+    "progressive, prompts read anew": ("progressive", ENGINE_OFF),
+    "interleaved, prompts read anew": ("interleaved", ENGINE_OFF),
+    "joint, adapters": ("interleaved_joint", LORA),
+    "luffy, adapters, prompts read anew": ("luffy", LORA | ENGINE_OFF),
+    "progressive, a row in each pass": ("progressive", {"training": {"per_device_train_batch_size": 1}}),
+    "luffy, recomputed activations": ("luffy", {"training": {"gradient_checkpointing": True}}),
+    "progressive, distance to the reference": ("progressive", {"algorithm": {"beta": 0.05}}),
+    "joint, distance to the reference": ("interleaved_joint", {"algorithm": {"beta": 0.05}}),
+    "joint, two mini-batches": ("interleaved_joint", {"training": {"num_mini_batches": 2}, "algorithm": {"loss_type": "grpo"}}),
+    "interleaved, two passes over a batch": ("interleaved", {"training": {"max_steps": 3}, "algorithm": {"num_iterations": 2}}),
+    "progressive, hints alone": ("progressive", {"data": HARD_ONLY}),
+    "interleaved, all replaced": ("interleaved", TOO_SHORT),
+    "joint, all replaced": ("interleaved_joint", TOO_SHORT),
 }
 
 
-@pytest.mark.parametrize("preset", list(WAY_OF))
-@pytest.mark.parametrize("setting", list(SETTINGS))
-def test_two_steps_are_those_of_the_naked_script(setting, preset, new_run, tmp_path, watch):
-    rates = HARD if preset == "progressive" else None
-    path = stored_rates(tmp_path, rates) if rates else None
-    algorithm = {"loss_type": "dr_grpo"} if preset == "luffy" else {}
-    config = recipe(preset, rates=path, algorithm=algorithm, **copy.deepcopy(SETTINGS[setting]))
+@pytest.mark.parametrize("case", list(CASES))
+def test_whole_steps_are_those_of_the_naked_script(case, new_run, tmp_path, watch):
+    preset, changes = CASES[case]
+    rates = dict.fromkeys(HARD if "data" in changes else HARD[:2], (0, 8)) if preset == "progressive" else None
+    config = recipe(preset, rates=rates and stored_rates(tmp_path, rates), **copy.deepcopy(changes))
     run_rl(config, new_run(tmp_path / "run", config))
     assert_same(watch, config, rates=rates)
+
+
+def test_a_step_on_rollouts_that_are_all_replaced_is_none(new_run, tmp_path, watch):
+    config = recipe("interleaved", **TOO_SHORT)
+    run_rl(config, new_run(tmp_path / "run", config))
+    assert watch.norms[0] == 0.0 < watch.norms[1]
+    assert_untouched(watch.states[0], watch.states[1])
+
+
+def test_a_step_without_traces_leaves_weights_and_moments_as_they_are(new_run, tmp_path, watch):
+    training = {"max_steps": 3, "weight_decay": 0.1}
+    config = recipe("interleaved", guidance={"gate": {"delay_steps": 100}}, training=training)
+    run_rl(config, new_run(tmp_path / "run", config))
+    assert watch.norms[0] > 0.0 == watch.norms[1]
+    assert watch.states[1]["moments"]
+    assert_untouched(watch.states[1], watch.states[2])
+
+
+def assert_untouched(before, after):
+    for name in ("weights", "moments"):
+        assert len(before[name]) == len(after[name])
+        assert all(torch.equal(*pair) for pair in zip(before[name], after[name], strict=True))
+
+
+def test_cut_answers_leave_the_loss_and_traces_stay(new_run, tmp_path, watch):
+    algorithm = {"mask_truncated_completions": True}
+    config = recipe("interleaved_joint", algorithm=algorithm, generation={"max_completion_length": 20})
+    run_rl(config, new_run(tmp_path / "run", config))
+    stops = [rollout.stop_reason for batch in watch.asked for rollout in batch.answers]
+    assert {"stop", "length"} == set(stops)
+    end = watch.trainer.processing_class.tokenizer.eos_token_id
+    assert_same(watch, config, kept=lambda rows: [row for row in rows if row.is_trace or row.tokens[-1] == end])
+
+
+def test_flat_groups_leave_the_loss_and_traces_stay(new_run, tmp_path, watch):
+    config = recipe("interleaved_joint", signal={"drop_flat_groups": True})
+    run_rl(config, new_run(tmp_path / "run", config))
+    assert_same(watch, config, kept=lambda rows: [row for row in rows if row.is_trace or row.advantage])
+
+
+def test_a_process_whose_only_question_is_a_hint_goes_along_with_one_that_samples(new_run, tmp_path, watch):
+    data = {"train": [{"task": "card_sums", "num_examples": 1, "difficulties": [level]} for level in (2, 5)]}
+    config = recipe("progressive", rates=stored_rates(tmp_path, HARD[:1]), data=data, training={"prompts_per_step": 2, "max_steps": 3})
+    alone = new_run(tmp_path / "alone", config)
+    run_rl(config, alone)
+    assert [len(batch.answers) for batch in watch.asked] == [4, 8, 8], "at first the hint is the whole trace"
+    together = two_processes(config, tmp_path / "together")
+    weights = [load_file(run.path / "final" / "model.safetensors") for run in (alone, together)]
+    assert distance(weights[1], weights[0]) < 1e-6
+    assert [row["text"] for row in rows(alone.rollouts_path)] == [row["text"] for row in rows(together.rollouts_path)]

@@ -425,7 +425,7 @@ class PolicyTrainer(ExactTrainer, GRPOTrainer):
 
     def _get_grad_norm(self, model: torch.nn.Module, grad_norm: Any = None) -> Any:  # Any: as Trainer
         norm = super()._get_grad_norm(model, grad_norm)
-        if isinstance(self.maker, GuidedMaker):
+        if isinstance(self.maker, GuidedMaker) and not self._holds_nothing:
             self.maker.note_gradient(0.0 if norm is None else float(norm), step=self.state.global_step)
         return norm
 

@@ -54,6 +54,14 @@ def test_steps_are_drawn_with_that_probability_from_seed_and_step() -> None:
     assert drawn != [other.is_on_traces(step) for step in range(1, 2001)]
 
 
+def test_the_warm_up_goes_on_until_a_step_had_traces() -> None:
+    draw = draw_of(num_warmup_steps=1)
+    assert draw.probability(1) == 1.0  # nothing was recorded: the only step of the warm-up had no trace
+    draw.record(3.0, step=1)
+    draw.record(1.0, step=2)
+    assert draw.probability(3) == pytest.approx(0.25)  # 1 / (1 + 3)
+
+
 def test_the_state_comes_back_from_json() -> None:
     draw, restored = draw_of(), draw_of()
     restored.load_state_dict(json.loads(json.dumps(draw.state_dict())))

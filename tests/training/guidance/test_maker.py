@@ -15,7 +15,7 @@ import torch
 from vlmpost import rewards
 from vlmpost.config.schema import ModelConfig, RlConfig, SourceConfig
 from vlmpost.data import collect
-from vlmpost.errors import ConfigError
+from vlmpost.errors import ConfigError, DataError
 from vlmpost.models import loader
 from vlmpost.models.completion import Completion, finished
 from vlmpost.training.dataset import rl_dataset
@@ -147,6 +147,7 @@ def rows_of(made):
 RIGHT_FIRST = "\\boxed{6}"
 WRONG_FIRST = "\\boxed{5}"
 RIGHT_IDS, WRONG_IDS = (268, 90, 21, 92, END), (268, 90, 20, 92, END)
+LEARNT_HINT = [{"role": "generated", "loss": "policy"}, {"role": "hint", "loss": "cross_entropy"}]
 SOLVED_FIRST_ONLY = {FIRST: [RIGHT_FIRST, WRONG_FIRST], SECOND: [WRONG_FIRST, WRONG_FIRST]}
 
 
@@ -274,6 +275,29 @@ def test_prefix_rft_hints_one_rollout_and_learns_its_most_uncertain_hint_tokens(
     assert made.experience.tensors["advantages"][2].abs().max() == 0
 
 
+def test_a_whole_trace_stands_in_for_the_rollouts_that_it_would_begin_and_leaves_the_plain_ones(processor):
+    knobs = {"gate": {"questions": "all"}, "hint": {"law": "schedule", "share": 1.0, "rollouts": 1}, "losses": LEARNT_HINT}
+    made = Bench(processor, {FIRST: [RIGHT_FIRST], SECOND: [WRONG_FIRST]}, guidance=knobs).make()
+    rows = [(RIGHT_IDS, GENERATED), (FIRST_TRACE, HINT), (WRONG_IDS, GENERATED), (SECOND_TRACE, HINT)]
+    assert [(ids, roles) for ids, roles, _ in rows_of(made)] == [(ids, (role,) * len(ids)) for ids, role in rows]
+    assert made.experience.tensors["rollout_rows"].tolist() == [True, False, True, False]
+
+
+def test_a_rollout_that_was_cut_carries_no_policy_loss_on_its_hint_either(processor):
+    knobs = {
+        "gate": {"questions": "all"},
+        "hint": {"law": "schedule", "share": 0.5},
+        "losses": [{"role": "generated", "loss": "policy"}, {"role": "hint", "loss": "policy"}],
+    }
+    algorithm = {"num_generations": 2, "scale_rewards": "none", "mask_truncated_completions": True}
+    too_long = "1" * 40  # of the budget of 32 the hint takes 4 or 7
+    bench = Bench(
+        processor, SOLVED_FIRST_ONLY, guidance=knobs, hinted={FIRST: [too_long, RIGHT_FIRST], SECOND: [too_long]}, algorithm=algorithm
+    )
+    whole, cut = [1, 1, 1, 1, *[1] * 5], [0] * 32
+    assert [list(sampled) for _, _, sampled in rows_of(bench.make())] == [cut, whole, cut, cut]
+
+
 def test_hint_grpo_learns_the_least_hinted_group_with_a_reward(processor):
     bench = Bench(
         processor, {FIRST: [RIGHT_FIRST], SECOND: [WRONG_FIRST]}, guidance={"preset": "hint_grpo"}, hinted={SECOND: ["</think>\\boxed{7}"]}
@@ -283,6 +307,16 @@ def test_hint_grpo_learns_the_least_hinted_group_with_a_reward(processor):
     # round(13 / 3) = 4 tokens
     assert [roles.count(HINT) for _, roles, _ in rows_of(made)] == [0, 0, 4, 4]
     assert bench.rates.counts(SECOND) == (0, 2), "its group without a hint counts, though another one is learnt"
+
+
+def test_no_level_is_tried_when_the_run_is_past_its_hints(processor):
+    knobs = {"preset": "hint_grpo", "hint": {"num_steps": 3, "stop_on": "correct"}}
+    bench = Bench(processor, {FIRST: [WRONG_FIRST], SECOND: [WRONG_FIRST]}, guidance=knobs)
+    bench.make(step=2)
+    assert len(bench.script.asked) == 3, "none, a third, two thirds"
+    made = bench.make(step=3)
+    assert len(bench.script.asked) == 4
+    assert HINT not in {role for _, roles, _ in rows_of(made) for role in roles}
 
 
 def test_ghpo_puts_the_hint_into_the_prompt_after_its_delay(processor):
@@ -329,6 +363,18 @@ def test_a_drawn_step_on_traces_samples_nothing(processor):
     assert not bench.script.asked
     bench.maker.note_gradient(2.0, step=0)
     assert bench.maker.state_dict()["draw"]["last_norm"] == 2.0
+
+
+def test_a_trace_that_the_model_cannot_read_behind_its_prompt_is_refused(processor):
+    bench = Bench(processor, SOLVED_FIRST_ONLY, guidance={"preset": "sasr", "steps": {"num_warmup_steps": 1}})
+    prompts = bench.maker.tools.collector.encode([bench.dataset[index] for index in (0, 1)])
+    longest = len(prompts[1].token_ids) + len(SECOND_TRACE)
+    assert longest > len(prompts[0].token_ids) + len(FIRST_TRACE)
+    bench.maker.tools.collector._context_length = longest
+    assert len(bench.make().experience) == 2
+    bench.maker.tools.collector._context_length = longest - 1
+    with pytest.raises(DataError, match=f"The trace of '{SECOND}' has 13 tokens, {longest} with its prompt"):
+        bench.make()
 
 
 def test_what_a_maker_remembers_goes_through_json(processor):

@@ -90,6 +90,13 @@ def test_a_question_without_a_trace_is_an_error_that_counts_and_names(store) -> 
         store([question("q1"), question("q2", None), question("q3", None)])
 
 
+def test_no_trace_at_all_is_an_error_since_nothing_could_be_guided(store) -> None:
+    with pytest.raises(DataError, match="None of the 2 training questions has a trace, so nothing can be guided"):
+        store([question("q1", None), question("q2", None)], missing="unguided")
+    with pytest.raises(DataError, match="guided; 1 traces are longer than"):
+        store([question("q1")], missing="unguided", max_length=3)
+
+
 def test_missing_traces_are_counted_in_the_log(store, caplog) -> None:
     with caplog.at_level(logging.INFO):
         store([question("q1"), question("q2", None)], missing="unguided")

@@ -13,7 +13,7 @@ from vlmpost.models.completion import Completion
 from vlmpost.models.sampling import row_seed
 from vlmpost.rewards.sets import RewardSet, Term
 from vlmpost.training.dataset import rl_dataset
-from vlmpost.training.rollouts.collector import Collector
+from vlmpost.training.rollouts.collector import Collector, Hint
 
 HERE = Path(__file__).parents[1]
 STOP = 2
@@ -154,3 +154,16 @@ def test_a_reply_that_does_not_fit_is_refused_by_name(collect):
     collector, rows = collect(Writer(3), context_length=20)
     with pytest.raises(DataError, match=r"tokens before reply 1, and a reply may have 8 .* but the model reads 20"):
         collector.collect(rows, samples=[0, 1, 0, 1], step=0)
+
+
+def test_a_hint_counts_against_the_budget_of_its_reply_when_the_context_is_checked(collect):
+    writer = Writer(3)
+    collector, rows = collect(writer, num_examples=1, num_generations=1)
+    collector.collect(rows, samples=[0], step=0)
+    num_prompt_tokens = len(writer.rounds[0][0].prompt.token_ids)
+    hint = [Hint((40, 41, 42, 43, 44), 0.5)]  # 5 tokens of the budget of 8: 3 are left
+    collector, rows = collect(Writer(3), num_examples=1, num_generations=1, context_length=num_prompt_tokens + 8)
+    assert collector.collect(rows, samples=[0], step=0, hints=hint).completions[0][:5] == hint[0].token_ids
+    collector, rows = collect(Writer(3), num_examples=1, num_generations=1, context_length=num_prompt_tokens + 7)
+    with pytest.raises(DataError, match=r"tokens before reply 1, and a reply may have 3 "):
+        collector.collect(rows, samples=[0], step=0, hints=hint)

@@ -53,14 +53,13 @@ class StepDraw:
         self._last_norm: float | None = None
 
     def probability(self, step: int) -> float:
-        """Returns the probability that a step is on traces: 1 in the warm-up.
+        """Returns the probability that a step is on traces: 1 in the warm-up, which goes on until a step had traces.
 
         Args:
             step: Optimizer steps done, from 0.
         """
-        if step < self._num_warmup_steps:
+        if step < self._num_warmup_steps or self._last_norm is None:
             return 1.0
-        assert self._last_norm is not None, "no gradient norm was recorded in the warm-up"
         return trace_probability(self._last_norm, self._warmup_sum / self._num_recorded, self._gamma)
 
     def is_on_traces(self, step: int) -> bool:
@@ -68,8 +67,8 @@ class StepDraw:
         return random.Random(f"steps/{self._seed}/{step}").random() < self.probability(step)
 
     def record(self, norm: float, *, step: int) -> None:
-        """Notes the gradient norm of a step on traces, before clipping, of all processes together."""
-        if step < self._num_warmup_steps:
+        """Notes the gradient norm of a step on traces, before clipping, of all processes together; a step without any has none."""
+        if step < self._num_warmup_steps or not self._num_recorded:
             self._warmup_sum += norm
             self._num_recorded += 1
         self._last_norm = norm

@@ -29,7 +29,7 @@ from vlmpost.training.guidance.buffer import TraceBuffer
 from vlmpost.training.guidance.drawing import StepDraw
 from vlmpost.training.guidance.gate import is_guided
 from vlmpost.training.guidance.grouping import guided_advantages
-from vlmpost.training.guidance.hints import hint_length, hint_seed, levels_length
+from vlmpost.training.guidance.hints import are_over, hint_length, hint_seed, levels_length
 from vlmpost.training.guidance.lines import (
     GENERATED,
     Line,
@@ -199,7 +199,7 @@ class GuidedMaker:
 
     def _may_try(self, question: Question, level: Level, step: int) -> bool:
         """Whether a level is open to a question: without a hint all are asked."""
-        return not level or (question.trace is not None and self._is_guided(question, question.rate_before, step))
+        return not level or (self._is_guided(question, question.rate_before, step) and not are_over(self.guidance.hint, step=step))
 
     def _level(self, question: Question, search: Search, step: int) -> Level:
         """The level that a question is learnt at: what its search chose, or no hint where it could not go on."""
@@ -224,7 +224,7 @@ class GuidedMaker:
         return self._hinted(question, levels_length(self.guidance.hint, len(question.trace.token_ids), level))
 
     def _hinted(self, question: Question, length: int) -> Asked:
-        """A question with so many tokens of its trace as a hint."""
+        """A question with so many tokens of its trace as a hint of some of its rollouts, or of all."""
         hint, size = self.guidance.hint, self.tools.config.algorithm.num_generations
         if question.trace is None or not length:
             return Asked(question, (UNHINTED,) * size)
@@ -232,10 +232,11 @@ class GuidedMaker:
         share = length / len(ids)
         if hint.placement == "prompt":
             return Asked(question, (Hint(share=share),) * size, shown=self.tools.collector.decoded(ids[:length]))
-        if length == len(ids):
-            return Asked(question, ())
         num_hinted = hint.rollouts or size
-        return Asked(question, (UNHINTED,) * (size - num_hinted) + (Hint(ids[:length], share),) * num_hinted)
+        plain = (UNHINTED,) * (size - num_hinted)
+        if length == len(ids):
+            return Asked(question, plain, holds_trace=True)
+        return Asked(question, plain + (Hint(ids[:length], share),) * num_hinted)
 
     def _round(self, asked: list[Asked], step: int, *, attempt: int) -> tuple[list[Asked], list[Collected]]:
         """The questions with their rollouts, and what was sampled."""
@@ -288,8 +289,9 @@ class GuidedMaker:
                 prompts[place] = group.collected.prompts[0]
                 if place not in replaced:
                     lines += rollout_lines(place, group.collected, drops_truncated=drops_truncated)
-            elif group.question.trace is not None:
-                prompts[place] = self.tools.collector.encode([group.question.row])[0]
+            if group.holds_trace and group.question.trace is not None:
+                if place not in prompts:
+                    prompts[place] = self.tools.collector.encode([group.question.row])[0]
                 lines.append(hint_line(place, prompts[place], group.question.trace))
         return lines + self._due(guided, prompts)
 
@@ -332,6 +334,7 @@ class GuidedMaker:
 
     def _line_of_trace(self, question: Question, prompt: EncodedPrompt) -> Line:
         assert question.trace is not None, f"{question.example.id} has no trace"
+        self.tools.collector.check_trace(question.example.id, prompt, question.trace.token_ids)
         in_trace_step = self.guidance.steps.kind == "alternate"
         if self.guidance.grouping.kind not in COMPARED_TRACES:
             return trace_line(question.place, prompt, question.trace, in_trace_step=in_trace_step)
@@ -382,9 +385,10 @@ class GuidedMaker:
         if share is None:
             known |= {"advantages": advantages_B}
         else:
-            learnt_BC = uncertain_hint_tokens(roles_BC, entropies_BC, share=share)
+            in_loss_B = experience.tensors["sampled"].any(1) & experience.tensors["rollout_rows"]  # not of a reply that was cut
+            learnt_BC = uncertain_hint_tokens(roles_BC, entropies_BC, share=share) & in_loss_B.unsqueeze(1)
             known["advantages"] = torch.where(learnt_BC, hint_advantages_B.unsqueeze(1), advantages_B.unsqueeze(1))
-            known["sampled"] = known["sampled"] | (learnt_BC & experience.tensors["rollout_rows"].unsqueeze(1))
+            known["sampled"] = known["sampled"] | learnt_BC
         return Experience(experience.prompts, experience.owners, experience.completions, known | {"flat": flat_B})
 
     def _flags(self, values: Sequence[bool]) -> torch.Tensor:

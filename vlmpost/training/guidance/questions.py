@@ -39,9 +39,11 @@ class Asked:
 
     question: Question
     hints: tuple[Hint, ...]
-    """One per rollout; none: the hint is the whole trace, and nothing is generated."""
+    """One per rollout; none: nothing is generated."""
     shown: str | None = None
     """A hint that stands in the prompt."""
+    holds_trace: bool = False
+    """Whether the whole trace is a hint, with nothing to generate behind it, in the place of the rollouts that it would begin."""
     collected: Collected | None = None
     """The rollouts; None until they are sampled, and where there are none."""
 
@@ -64,7 +66,7 @@ class Asked:
     @property
     def hint_share(self) -> float:
         """The largest part of the trace that a rollout was given."""
-        return max((hint.share for hint in self.hints), default=1.0)
+        return 1.0 if self.holds_trace else max(hint.share for hint in self.hints)
 
     def row(self, *, instruction: str | None) -> Row:
         """The dataset's row, with a hint that stands in the prompt."""

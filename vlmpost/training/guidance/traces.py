@@ -272,6 +272,11 @@ def _report(config: TracesConfig, examples: Sequence[Example], *, missing: Seque
             f"{len(missing)} of {len(examples)} training questions have no trace (first: {missing[0]!r}{beyond}). Give each a solution, "
             "in data.train or in guidance.traces.path, or leave such questions unguided (guidance.traces.missing: unguided)."
         )
+    if len(missing) == len(examples):
+        first = f" The first fault: {faults[0]}." if faults else ""
+        raise DataError(
+            f"None of the {len(examples)} training questions has a trace, so nothing can be guided{beyond}.{first} Give traces."
+        )
     if faults:
         logger.warning("%d traces cannot be used; the first: %s", len(faults), faults[0])
     if missing or too_long:

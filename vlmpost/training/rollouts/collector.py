@@ -246,14 +246,29 @@ class Collector:
         """Returns what tokens say, special ones left out."""
         return str(self._processor.tokenizer.decode(ids, skip_special_tokens=True))
 
+    def check_trace(self, example_id: str, prompt: EncodedPrompt, token_ids: Sequence[int]) -> None:
+        """Passes if the model can read a stored trace behind its prompt.
+
+        Raises:
+            DataError: It is too long for that.
+        """
+        length = len(prompt.token_ids) + len(token_ids)
+        if length > self._context_length:
+            raise DataError(
+                f"The trace of {example_id!r} has {len(token_ids)} tokens, {length} with its prompt, but the model reads "
+                f"{self._context_length}. Leave longer traces out (guidance.traces: {{max_length: TOKENS, missing: unguided}}), or lower "
+                "data.max_prompt_length or model.image_max_pixels."
+            )
+
     def _check_context(self, requests: Sequence[Request], ids: Sequence[str], turn: int) -> None:
         """Passes if every reply fits behind what stands before it; positions past the model's last one would be read, but wrongly."""
         lengths = [len(request.prompt.token_ids) + len(request.history) for request in requests]
-        longest = max(range(len(requests)), key=lengths.__getitem__)
         budget = self.config.generation.max_completion_length
-        if lengths[longest] + budget > self._context_length:
+        rooms = [budget if request.max_tokens is None else request.max_tokens for request in requests]
+        longest = max(range(len(requests)), key=lambda row: lengths[row] + rooms[row])
+        if lengths[longest] + rooms[longest] > self._context_length:
             raise DataError(
-                f"Example {ids[longest]!r} has {lengths[longest]} tokens before reply {turn + 1}, and a reply may have {budget} "
+                f"Example {ids[longest]!r} has {lengths[longest]} tokens before reply {turn + 1}, and a reply may have {rooms[longest]} "
                 f"(generation.max_completion_length), but the model reads {self._context_length}. Lower that, episode.verify_iterations, "
                 "data.max_prompt_length or model.image_max_pixels."
             )
