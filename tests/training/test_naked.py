@@ -20,6 +20,7 @@ SCRIPTS = Path(__file__).parents[2] / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
 import naked_grpo  # noqa: E402
+import naked_guided  # noqa: E402
 import naked_ppo  # noqa: E402
 
 MASK_BC = torch.arange(9) < torch.tensor([9, 4, 1, 6, 9, 2])[:, None]
@@ -159,7 +160,7 @@ def test_the_score_is_earned_by_the_last_token_and_the_kl_by_each() -> None:
 
 def test_each_script_is_one_page_without_a_trainer() -> None:
     """Under 250 lines; neither TRL nor our own training."""
-    for script in (naked_grpo, naked_ppo):
+    for script in (naked_grpo, naked_ppo, naked_guided):
         text = Path(script.__file__).read_text(encoding="utf-8")
         assert len(text.splitlines()) < 250
         assert "import trl" not in text and "from trl" not in text
@@ -173,3 +174,11 @@ def test_each_script_runs(name: str) -> None:
     small = ["--steps", "2", "--prompts-per-step", "2", "--num-generations", "4", "--max-completion-length", "12"]
     run = subprocess.run([sys.executable, str(SCRIPTS / name), *small], capture_output=True, text=True, check=True)
     assert [line.split("reward")[0].strip() for line in run.stdout.splitlines()] == ["step 1", "step 2"]
+
+
+@pytest.mark.train
+def test_the_guided_script_runs() -> None:
+    """Two steps of progressive, a line for each."""
+    small = ["--way", "progressive", "--steps", "2", "--prompts-per-step", "2", "--num-generations", "4", "--max-completion-length", "40"]
+    run = subprocess.run([sys.executable, str(SCRIPTS / "naked_guided.py"), *small], capture_output=True, text=True, check=True)
+    assert [line.split("losses")[0].strip() for line in run.stdout.splitlines()] == ["step 1", "step 2"]
