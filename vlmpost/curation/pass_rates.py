@@ -35,7 +35,7 @@ def read(path: Path | str) -> dict[str, PassRate]:
     for number, row in jsonl.read(path):
         rate = _rate_of(row, where=f"{path}:{number}")
         if rate.id in found:
-            raise DataError(f"{path}:{number}: question {rate.id!r} stands there twice. Remove one of the rows.")
+            raise DataError(f"{path}:{number}: id {rate.id!r} has a row before this one. Give each question one row.")
         found[rate.id] = rate
     return found
 
@@ -50,7 +50,19 @@ def write(path: Path | str, rates: Iterable[PassRate]) -> None:
 
 
 def _rate_of(row: jsonl.Row, *, where: str) -> PassRate:
-    num_right, num_tried = row.get("num_right"), row.get("num_tried")
-    if "id" not in row or type(num_right) is not int or type(num_tried) is not int or not 0 <= num_right <= num_tried or num_tried == 0:
-        raise DataError(f"{where}: expected id, num_right and num_tried with 0 <= num_right <= num_tried and num_tried > 0, got {row}.")
-    return PassRate(str(row["id"]), num_right, num_tried)
+    example_id = row.get("id")
+    if isinstance(example_id, bool) or not isinstance(example_id, str | int) or example_id == "":
+        raise DataError(f"{where}: expected an `id`, got {example_id!r}. Give each row {{id, num_right, num_tried}}.")
+    num_right, num_tried = (_count(row, name, where) for name in ("num_right", "num_tried"))
+    if num_right > num_tried:
+        raise DataError(f"{where}: num_right is {num_right}, above num_tried {num_tried}. Mend the row.")
+    if not num_tried:
+        raise DataError(f"{where}: num_tried is 0, so there is no rate. Remove the row.")
+    return PassRate(str(example_id), num_right, num_tried)
+
+
+def _count(row: jsonl.Row, name: str, where: str) -> int:
+    value = row.get(name)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise DataError(f"{where}: {name} is {value!r}. Give a whole number, 0 or more.")
+    return value

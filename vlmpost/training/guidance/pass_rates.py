@@ -16,8 +16,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from vlmpost import jsonl
-from vlmpost.errors import DataError
+from vlmpost.curation import pass_rates
 
 
 class PassRates:
@@ -43,12 +42,8 @@ class PassRates:
             DataError: The file cannot be read, or a row is wrong: the message names its line.
         """
         rates = PassRates()
-        for line, row in jsonl.read(path):
-            where = f"{path}:{line}"
-            example_id = _id(row, where)
-            if example_id in rates._counts:
-                raise DataError(f"{where}: id {example_id!r} has a row before this one. Give each question one row.")
-            rates._counts[example_id] = _counts(row, where)
+        for known in pass_rates.read(path).values():
+            rates.add(known.id, num_right=known.num_right, num_tried=known.num_tried)
         return rates
 
     def rate(self, example_id: str) -> Fraction | None:
@@ -82,24 +77,3 @@ class PassRates:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:  # Any: JSON values
         """Goes on from a state of `state_dict`; what was known before is forgotten."""
         self._counts = {key: (right, tried) for key, (right, tried) in state["counts"].items()}
-
-
-def _id(row: jsonl.Row, where: str) -> str:
-    value = row.get("id")
-    if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
-        raise DataError(f"{where}: expected an `id`, got {value!r}. Give each row {{id, num_right, num_tried}}.")
-    return str(value)
-
-
-def _counts(row: jsonl.Row, where: str) -> tuple[int, int]:
-    num_right, num_tried = (_count(row, name, where) for name in ("num_right", "num_tried"))
-    if num_right > num_tried:
-        raise DataError(f"{where}: num_right is {num_right}, above num_tried {num_tried}. Mend the row.")
-    return num_right, num_tried
-
-
-def _count(row: jsonl.Row, name: str, where: str) -> int:
-    value = row.get(name)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise DataError(f"{where}: {name} is {value!r}. Give a whole number, 0 or more.")
-    return value
