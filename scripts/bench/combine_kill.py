@@ -25,7 +25,7 @@ POLL_SECONDS = 0.001
 SETTLE_SECONDS = 0.05
 """How long after the beginning or the end of a stage a kill may still fall."""
 PLACES = ("beginning", "middle", "end")
-OF_ATTEMPTS = ("manifest.json", "status.json", "metrics.jsonl", ".lock", "training_args.bin")
+OF_ATTEMPTS = ("manifest.json", "status.json", "metrics.jsonl", "checkpoint.json", "trainer_state.json", "training_args.bin", "merge.json")
 """Files that say when and how often something was run, or where."""
 _QUESTIONS = {"num_samples": 1, "generation": {"max_completion_length": 48}}
 _SFT = launch.sft_recipe(max_steps=4, examples_per_step=8, save_steps=1, num_examples=40)
@@ -166,8 +166,13 @@ def changed(run_dir: Path, kept: dict[str, dict[str, tuple[int, str]]]) -> list[
 
 def contents(run_dir: Path) -> dict[str, str]:
     """The hash of every file of a run that its result lies in."""
-    files = [path for path in sorted(run_dir.rglob("*")) if path.is_file() and path.name not in OF_ATTEMPTS and path.parent.name != "logs"]
+    files = [path for path in sorted(run_dir.rglob("*")) if path.is_file() and is_result(path)]
     return {str(path.relative_to(run_dir)): hashlib.sha256(compared(path, run_dir)).hexdigest() for path in files}
+
+
+def is_result(path: Path) -> bool:
+    """Whether a file is more than a trace of how a run went: of its attempts, or a hidden one that a kill left half written."""
+    return path.name not in OF_ATTEMPTS and path.parent.name != "logs" and not path.name.startswith(".")
 
 
 def compared(path: Path, run_dir: Path) -> bytes:

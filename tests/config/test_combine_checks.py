@@ -52,7 +52,19 @@ def loaded(tmp_path: Path, text: str) -> CombineConfig:
             "strategy: data_mix\n" + RL + "data_mix: {sft_model: nano}\n",
             "sft: required, and missing: data_mix takes the settings of its last",
         ),
-        ("strategy: merge\n" + SFT + RL + SELECT + "merge: {ratios: [1.5]}\n", "merge.ratios.0: "),
+        ("strategy: merge\n" + SFT + RL + SELECT + "merge: {ratios: [1.5]}\n", "merge.ratios.0: expected number <= 1, got 1.5."),
+        (
+            "strategy: merge\n" + SFT + RL + SELECT + "merge: {methods: [linear], densities: [0.5]}\n",
+            "merge.densities: none of merge.methods has a density",
+        ),
+        (
+            "strategy: hpt\n" + RL + "evaluation: {data: [{task: charts, num_examples: 2}, {task: counting, num_examples: 2}]}\n",
+            "evaluation.data.1: holds questions of rl.data.train.0, which no model here may know; give another split.",
+        ),
+        (
+            "strategy: merge\n" + SFT + RL + SELECT + "evaluation: {data: [{task: counting, split: validation, num_examples: 2}]}\n",
+            "evaluation.data.0: holds questions of select.data.0",
+        ),
         ("strategy: merge\n" + SFT + RL + SELECT + "merge: {methods: [linaer]}\n", "did you mean linear?"),
         ("strategy: progressive\n" + RL, "pass_rates: required, and missing: guidance reads stored pass rates"),
         ("strategy: hpt\n" + RL + "pass_rates: {num_samples: 4}\n", "pass_rates: nothing reads stored pass rates"),
@@ -102,16 +114,18 @@ def test_the_shared_model_fills_what_a_stage_leaves_open(tmp_path: Path) -> None
 def test_paths_of_every_section_start_at_the_recipe(tmp_path: Path) -> None:
     for name in ("sft", "rl"):
         (tmp_path / name).mkdir()
-    (tmp_path / "rows.jsonl").touch()
+    for name in ("rows.jsonl", "others.jsonl"):
+        (tmp_path / name).touch()
     text = (
         "strategy: merge\nmerge: {sft_model: sft, rl_model: rl, base: nano}\n"
-        "select: {data: [{path: rows.jsonl}]}\nevaluation: {data: [{path: rows.jsonl}]}\n"
+        "select: {data: [{path: rows.jsonl}]}\nevaluation: {data: [{path: others.jsonl}]}\n"
     )
     config = loaded(tmp_path, text)
     assert (config.merge.sft_model, config.merge.rl_model, config.merge.base) == (str(tmp_path / "sft"), str(tmp_path / "rl"), "nano")
     assert config.select is not None
     assert config.evaluation is not None
-    assert config.select.data[0].path == config.evaluation.data[0].path == str(tmp_path / "rows.jsonl")
+    found = (config.select.data[0].path, config.evaluation.data[0].path)
+    assert found == (str(tmp_path / "rows.jsonl"), str(tmp_path / "others.jsonl"))
 
 
 def test_paths_inside_stages_start_at_the_recipe(tmp_path: Path) -> None:

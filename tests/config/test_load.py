@@ -287,3 +287,22 @@ def test_any_override_is_taken_or_a_config_error(tmp_path_factory: pytest.TempPa
         load("sft", path, [override])
     except ConfigError as error:
         assert "--set" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "said"),
+    [
+        ("combine", "data: {}\ntraining: {}\n", "a recipe of `vlmpost sft`, not of `vlmpost combine`; run: vlmpost sft "),
+        ("combine", "data: {}\nrewards: []\n", "a recipe of `vlmpost rl`, not of `vlmpost combine`"),
+        ("combine", "data: []\nkeep: {}\n", "a recipe of `vlmpost curate`, not of `vlmpost combine`"),
+        ("rl", "strategy: hpt\nrl: {}\n", "a recipe of `vlmpost combine`, not of `vlmpost rl`"),
+        ("sft", "data: []\nkeep: {}\n", "a recipe of `vlmpost curate`, not of `vlmpost sft`"),
+    ],
+)
+def test_a_recipe_of_another_command_is_one_sentence(tmp_path: Path, kind: Kind, text: str, said: str) -> None:
+    path = tmp_path / "r.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as raised:
+        load(kind, path)  # type: ignore[call-overload]
+    assert str(raised.value).startswith(f"{path}: {said}")
+    assert "\n" not in str(raised.value)

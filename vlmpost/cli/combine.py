@@ -144,8 +144,11 @@ def _run(loaded: Loaded[CombineConfig], folder: Path, *, resume: bool, as_json: 
     from vlmpost import jsonl
     from vlmpost.reports.progress import make_progress
     from vlmpost.strategies.executor import is_finished, open_run, run_strategy
+    from vlmpost.strategies.given import check_given
 
     argv = ["vlmpost", *sys.argv[1:]]
+    if not resume:
+        check_given(loaded.config)
     run = open_run(loaded.config, folder, recipe_text=loaded.text, argv=argv, resume=resume)
     console = Console(stderr=as_json)
     if resume and is_finished(run.path):

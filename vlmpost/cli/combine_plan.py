@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from vlmpost.cli.options import print_json
+from vlmpost.errors import ConfigError
 
 if TYPE_CHECKING:
     from vlmpost.cli.prepare import Prepared
@@ -137,10 +138,13 @@ def prepared_stage(stage: Stage, config: CombineConfig, sharing: Sharing | None)
     if sharing is not None and recipe.model.dtype == "auto":
         recipe = cast("SftConfig | RlConfig", with_value(recipe, ("model", "dtype"), "bfloat16"))
     processes = world_size() if sharing is None else sharing.num_gpus
-    if isinstance(recipe, RlConfig):
-        batch = plan_rl(recipe.training, recipe.algorithm, world_size=processes, guidance=recipe.guidance)
-    else:
-        batch = plan_sft(recipe.training, world_size=processes)
+    try:
+        if isinstance(recipe, RlConfig):
+            batch = plan_rl(recipe.training, recipe.algorithm, world_size=processes, guidance=recipe.guidance)
+        else:
+            batch = plan_sft(recipe.training, world_size=processes)
+    except ConfigError as error:
+        raise ConfigError(f"{stage.name}: {error}") from None
     loaded = Loaded("rl" if isinstance(recipe, RlConfig) else "sft", Path(stage.name), recipe, "", (), {}, {})
     return Prepared(loaded, batch)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vlmpost.config.batch import BatchPlan, plan_rl, plan_sft
 from vlmpost.config.describe import TrainingKind
+from vlmpost.config.guidance import GuidanceConfig
 from vlmpost.config.load import Loaded, load, message_of
 from vlmpost.config.schema import RlConfig, SftConfig, SourceConfig
 from vlmpost.config.yaml_text import Fault, Key, parse
@@ -131,6 +132,10 @@ def _shift_faults(config: SftConfig | RlConfig) -> Iterator[Fault]:
         yield Fault(("shifts", "difficulties"), f"task {task.name} has {list(task.difficulties) or 'none'}; got {asked.difficulties}.")
 
 
+def _scores_traces(guidance: GuidanceConfig) -> bool:
+    return guidance.grouping.kind in ("with_trace", "signed") and guidance.traces.rows != "none"
+
+
 def _reward_faults(config: SftConfig | RlConfig) -> Iterator[Fault]:
     if not isinstance(config, RlConfig):
         return
@@ -145,6 +150,11 @@ def _reward_faults(config: SftConfig | RlConfig) -> Iterator[Fault]:
             if config.algorithm.kind == "grpo" and config.algorithm.advantage_estimator != "reinforce_plus_plus":
                 built.check_undiscounted()
             discounts.update(built.discounts)
+            if built.per_group and config.guidance is not None and _scores_traces(config.guidance):
+                message = (
+                    f"compares a whole group, and guidance.grouping.kind: {config.guidance.grouping.kind} scores each trace by itself."
+                )
+                yield Fault(("rewards", index), f"{message} Leave one of them out.")
         except ConfigError as error:
             for line in str(error).splitlines():
                 message = line.removeprefix("rewards[0]: ").removeprefix(f"rewards[0] ({term.name}): ")

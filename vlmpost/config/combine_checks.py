@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
-from vlmpost.config.combine import READS, STRATEGIES, CombineConfig
+from vlmpost.config.combine import READS, SPARSE_METHODS, STRATEGIES, CombineConfig
 from vlmpost.config.guidance_presets import PRESETS
-from vlmpost.config.yaml_text import Fault
+from vlmpost.config.schema import SourceConfig
+from vlmpost.config.yaml_text import Fault, Key, shown
 
 Data = Mapping[str, Any]  # Any: what a recipe holds, before it is checked
 
@@ -35,7 +37,10 @@ def combine_faults(data: Data) -> Iterator[Fault]:
     yield from _pass_rates(data)
     if strategy == "two_stage":
         yield from _two_stage(data)
+    if strategy == "merge":
+        yield from _densities(data)
     yield from _evaluation(data)
+    yield from _unseen(data)
 
 
 def _stages(strategy: str, data: Data) -> Iterator[Fault]:
@@ -124,6 +129,42 @@ def _evaluation(data: Data) -> Iterator[Fault]:
     if levels.get("seed", 0) == evaluation.get("seed", 1):
         message = "is evaluation.seed too: levels from the answers that are scored make every other model look better; give another."
         yield Fault(("evaluation", "levels", "seed"), message)
+
+
+def _densities(data: Data) -> Iterator[Fault]:
+    """Densities are of methods that keep a part of a task vector."""
+    own = _section(data, "merge")
+    methods = own.get("methods")
+    if own.get("densities") is not None and isinstance(methods, list) and not set(map(str, methods)) & set(SPARSE_METHODS):
+        yield Fault(("merge", "densities"), f"none of merge.methods has a density ({', '.join(SPARSE_METHODS)} do); leave it out.")
+
+
+def _unseen(data: Data) -> Iterator[Fault]:
+    """Questions that models are measured on are neither trained on nor chosen by; told by their source, before anything is read."""
+    seen: dict[Key, Any] = {(name, "data", "train"): _section(_section(data, name), "data").get("train") for name in ("sft", "rl")}
+    seen["data_mix", "data"] = _section(data, "data_mix").get("data")
+    for name in ("select", "evaluation"):
+        asked = _section(data, name).get("data")
+        for index, source in enumerate(_sources(asked)):
+            for key, sources in seen.items():
+                if source is not None and source in _sources(sources):
+                    where = shown((*key, _sources(sources).index(source)))
+                    yield Fault((name, "data", index), f"holds questions of {where}, which no model here may know; give another split.")
+        seen[name, "data"] = asked
+
+
+def _sources(given: Any) -> list[object]:
+    """What tells the questions of sound sources apart; None in the place of others."""
+    return [_questions(source) for source in given] if isinstance(given, list) else []
+
+
+def _questions(source: Any) -> object:
+    try:
+        known = SourceConfig.model_validate(source, strict=True)
+    except ValidationError:
+        return None
+    drawn = None if known.task is None else (known.task, known.seed, known.shift, json.dumps(known.options, sort_keys=True))
+    return drawn, known.path, known.split
 
 
 def _section(data: Data, name: str) -> Data:

@@ -69,14 +69,15 @@ def _is_list(annotation: object) -> bool:
 def type_text(field: FieldInfo) -> str:
     """The type of a field in words, with its bounds: "whole number > 0, or null"."""
     text = words(field.annotation)
-    bounds = [f"{sign} {getattr(bound, name):g}" for bound in field.metadata for name, sign in _BOUNDS if hasattr(bound, name)]
+    bounds = [f"{sign} {getattr(bound, name):g}" for bound in field.metadata for name, sign in BOUNDS if hasattr(bound, name)]
     if not bounds:
         return text
     head, comma, tail = text.partition(", or null")
     return f"{head} {' and '.join(bounds)}{comma}{tail}"
 
 
-_BOUNDS = (("gt", ">"), ("ge", ">="), ("lt", "<"), ("le", "<="))
+BOUNDS = (("gt", ">"), ("ge", ">="), ("lt", "<"), ("le", "<="))
+"""Bounds of a number by pydantic's names, with their signs."""
 _WORDS: Mapping[object, str] = {
     int: "whole number",
     float: "number",

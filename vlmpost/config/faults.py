@@ -9,7 +9,7 @@ from typing import cast
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from vlmpost.config.describe import SCHEMAS, Kind, section_of, type_text
+from vlmpost.config.describe import BOUNDS, SCHEMAS, Kind, section_of, type_text
 from vlmpost.config.hints import near, unknown_key
 from vlmpost.config.yaml_text import Fault, Key, lookup
 
@@ -47,10 +47,17 @@ def _wrong_value(kind: Kind, key: Key, value: object, details: ErrorDetails) -> 
         return f"got {value!r}; choose one of {', '.join(choices)}{near(value, choices) or '.'}"
     if details["type"] == "too_short":
         return "needs at least one entry, and has none."
-    expected = expected_at(kind, key)
+    expected = _bounded(expected_at(kind, key), details)
     if details["type"] in _TYPE_ERRORS or expected:
         return f"expected {expected or _TYPE_ERRORS[details['type']]}, got {got(value)}."
     return f"{details['msg']}; got {got(value)}."
+
+
+def _bounded(expected: str, details: ErrorDetails) -> str:
+    """An entry of a list in words, with the bound that it breaks; the bounds of other values stand in their words."""
+    found = details.get("ctx", {})
+    broken = [f"{sign} {found[name]:g}" for name, sign in BOUNDS if name in found]
+    return " ".join([expected, *(bound for bound in broken if bound not in expected)]) if expected else ""
 
 
 def _choices(details: ErrorDetails) -> list[str]:

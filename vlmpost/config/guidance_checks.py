@@ -53,6 +53,7 @@ def guidance_faults(
     for name, off in _CHOOSERS.items():
         if signal is not None and getattr(signal, name) != off:
             yield Fault(("signal", name), "chooses what a batch holds by itself, and so does guidance; leave one of them out.")
+    yield from _schedules(guidance)
     yield from _losses(guidance)
     yield from _hint(guidance)
     yield from _rest(guidance)
@@ -73,6 +74,9 @@ def _algorithm(guidance: GuidanceConfig, algorithm: AlgorithmConfig) -> Iterator
     if hinted is not None and guidance.hint.law != "none" and hinted > algorithm.num_generations:
         message = f"is above algorithm.num_generations ({hinted} > {algorithm.num_generations})."
         yield Fault(("guidance", "hint", "rollouts"), message)
+    if algorithm.multi_objective_aggregation == "normalize_then_sum":
+        message = "normalize_then_sum scales by the whole batch, and guidance compares rollouts within groups only; use sum_then_normalize."
+        yield Fault(("algorithm", "multi_objective_aggregation"), message)
     if guidance.grouping.kind == "plain_baseline" and guidance.hint.law != "none":
         yield from _plain_baseline(guidance, algorithm)
 
@@ -84,9 +88,22 @@ def _plain_baseline(guidance: GuidanceConfig, algorithm: AlgorithmConfig) -> Ite
             "grouping.kind: plain_baseline compares with rollouts without a hint, and there are none; give fewer than num_generations."
         )
         yield Fault(("guidance", "hint", "rollouts"), message)
-    if algorithm.advantage_estimator == "rloo" or algorithm.multi_objective_aggregation == "normalize_then_sum":
-        message = "plain_baseline needs advantage_estimator: group and multi_objective_aggregation: sum_then_normalize."
-        yield Fault(("guidance", "grouping", "kind"), message)
+    if algorithm.advantage_estimator == "rloo":
+        yield Fault(("guidance", "grouping", "kind"), "plain_baseline needs algorithm.advantage_estimator: group, got rloo.")
+
+
+def _schedules(guidance: GuidanceConfig) -> Iterator[Fault]:
+    """Moments of schedules that never come, or come in the wrong order."""
+    weights: list[tuple[Key, Weight]] = [(("guidance", "hint", "share"), guidance.hint.share)]
+    weights += [(("guidance", "losses", index, "weight"), term.weight) for index, term in enumerate(guidance.losses)]
+    for key, weight in weights:
+        if not isinstance(weight, Schedule) or weight.kind == "constant":
+            continue
+        if weight.begin > weight.until:
+            yield Fault((*key, "begin"), f"is after until ({weight.begin:g} > {weight.until:g}); swap or change them.")
+        if weight.unit == "share" and weight.until > 1:
+            message = f"is a share of the run, at most 1, got {weight.until:g}; for optimizer steps add unit: step."
+            yield Fault((*key, "until"), message)
 
 
 def _losses(guidance: GuidanceConfig) -> Iterator[Fault]:
@@ -121,6 +138,8 @@ def _term(key: Key, term: LossTermConfig, guidance: GuidanceConfig) -> Iterator[
         yield Fault(key, "a loss on traces, and guidance.traces.rows: none puts no trace into a batch; give in_place, beside or stream.")
     if term.role == "hint" and guidance.hint.law == "none":
         yield Fault(key, "a loss on hints, and guidance.hint.law: none gives none; choose a law.")
+    if term.per == "token" and term.count != "own":
+        yield Fault((*key, "count"), f"is for means over sequences, and per: token has none; leave it out, got {term.count}.")
     if term.role == "hint" and guidance.hint.placement == "prompt":
         yield Fault(key, "a loss on hints, which stand in the prompt (guidance.hint.placement); use placement: reply, or leave it out.")
     if _bounds(term.weight)[0] < 0:
@@ -141,11 +160,18 @@ def _hint(guidance: GuidanceConfig) -> Iterator[Fault]:
         yield Fault((*key, "levels"), f"must rise, got {hint.levels}.")
     if hint.law == "ascending" and not all(0 <= level <= 1 for level in hint.levels):
         yield Fault((*key, "levels"), f"are shares of the trace, from 0 to 1, got {hint.levels}.")
+    if hint.law == "ascending" and hint.levels[-1] == 1 and not hint.num_left:
+        message = "1 is the whole trace, with nothing left to generate that could be right; give less, or guidance.hint.num_left."
+        yield Fault((*key, "levels"), message)
     if hint.law == "binary" and not 0 <= hint.band[0] <= hint.band[1] <= 1:
         yield Fault((*key, "band"), f"is the lowest and the highest share of right rollouts, from 0 to 1, got {hint.band}.")
     low, high = _bounds(hint.share)
     if hint.law in _LAW_KEYS["share"] and not 0 <= low <= high <= 1:
         yield Fault((*key, "share"), f"is a share from 0 to 1, got {low:g} to {high:g}.")
+    if hint.law == "uniform" and high > hint.upper:
+        yield Fault((*key, "upper"), f"is the largest share, and hint.share reaches {high:g}; got {hint.upper:g}.")
+    if hint.placement == "prompt" and hint.rollouts is not None:
+        yield Fault((*key, "rollouts"), "a hint in the prompt (placement) is there for all rollouts of a question; leave it out.")
     if hint.law in ("ascending", "binary") and hint.rollouts is not None:
         yield Fault((*key, "rollouts"), f"law {hint.law} tries whole groups; leave it out.")
 

@@ -5,7 +5,7 @@ Nothing here imports torch or looks inside data and model folders; it only sees 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, Literal, TypeVar, overload
@@ -79,6 +79,8 @@ def load(kind: Kind, path: Path | str, overrides: Sequence[str] = ()) -> Loaded[
     set_keys: dict[Key, str] = {}
     for override in overrides:
         faults += _override(data, override, set_keys)
+    if (other := _other_kind(kind, data)) is not None:
+        raise ConfigError(f"{path}: a recipe of `vlmpost {other}`, not of `vlmpost {kind}`; run: vlmpost {other} {path}.")
     faults += resolve(data, Places(path.parent.absolute(), Path.cwd(), frozenset(set_keys)))
     if kind == "combine":
         data = filled(data)
@@ -131,6 +133,20 @@ def _override_of(key: Key, set_keys: dict[Key, str]) -> str | None:
     for length in range(len(key), 0, -1):
         if key[:length] in set_keys:
             return set_keys[key[:length]]
+    return None
+
+
+def _other_kind(kind: Kind, data: Mapping[str, object]) -> Kind | None:
+    """The command whose recipe this is, where `kind` does not have all of its sections; None where no other has them either.
+
+    `vlmpost sft` and `vlmpost rl` are left to the messages about single keys, since most sections are of both.
+    """
+    if set(data) <= set(SCHEMAS[kind].model_fields):
+        return None
+    for other, schema in SCHEMAS.items():
+        required = {name for name, field in schema.model_fields.items() if field.is_required()}
+        if required <= set(data) <= set(schema.model_fields) and {kind, other} & {"combine", "curate"}:
+            return other
     return None
 
 

@@ -133,10 +133,12 @@ def check_name(path: Path) -> None:
     """Says whether a picture can have this name.
 
     Raises:
-        ConfigError: It does not end in .svg or .png.
+        ConfigError: It does not end in .svg or .png, or its folder is not there.
     """
     if path.suffix.lower() not in SUFFIXES:
         raise ConfigError(f"--picture {path}: expected a name that ends in {' or '.join(SUFFIXES)}.")
+    if not path.parent.is_dir():
+        raise ConfigError(f"--picture {path}: there is no folder {path.parent}; make it, or choose another.")
 
 
 def _values(panel: Panel) -> list[float]:
