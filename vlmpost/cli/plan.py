@@ -14,6 +14,7 @@ from vlmpost.cli.options import JsonOption, RecipeArgument, SetOption, print_jso
 
 if TYPE_CHECKING:
     from vlmpost.cli.prepare import Prepared
+    from vlmpost.config.batch import BatchPlan
     from vlmpost.config.schema import RlConfig, SftConfig
     from vlmpost.models.memory import Phase, Shape
     from vlmpost.records import Example
@@ -99,7 +100,7 @@ def plan_figures(prepared: Prepared, shape: Shape) -> dict[str, object]:
         "text_tokens": round(lengths.text, 1),
         "image_tokens": round(lengths.image, 1),
         "max_sequence_tokens": sequence,
-        "total_tokens": round(steps * per_step * (lengths.text + lengths.image + completion)),
+        "total_tokens": round(num_sequences(config, batch, steps=steps) * (lengths.text + lengths.image + completion)),
         "num_parameters": shape.num_parameters,
         "num_trainable_parameters": trainable,
         "dtype": dtype,
@@ -112,6 +113,22 @@ def plan_figures(prepared: Prepared, shape: Shape) -> dict[str, object]:
             for phase in phases(prepared, shape, lengths=lengths, num_bytes=num_bytes, trainable=trainable)
         },
     }
+
+
+def num_sequences(config: SftConfig | RlConfig, batch: BatchPlan, *, steps: int) -> int:
+    """Sequences of a whole run: examples, or rollouts and rows of traces, as many of these as there can be."""
+    from vlmpost.config.schema import RlConfig
+
+    per_step = batch.sequences_per_optimizer_step
+    if not isinstance(config, RlConfig) or config.guidance is None:
+        return steps * per_step
+    rows = config.guidance.traces.rows
+    traces = {"stream": config.guidance.traces.per_step, "beside": batch.prompts_per_step}.get(rows, 0)
+    num_batches, rest = divmod(steps, batch.cycle_steps)
+    on_rollouts = num_batches * (batch.cycle_steps - batch.num_trace_steps) + min(rest, batch.cycle_steps - batch.num_trace_steps)
+    if batch.num_trace_steps:
+        return on_rollouts * per_step + (steps - on_rollouts) * (traces or batch.prompts_per_step)
+    return steps * (per_step + traces // batch.num_mini_batches)
 
 
 def phases(prepared: Prepared, shape: Shape, *, lengths: Lengths, num_bytes: int, trainable: int) -> list[Phase]:

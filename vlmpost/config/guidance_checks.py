@@ -117,7 +117,7 @@ def _losses(guidance: GuidanceConfig) -> Iterator[Fault]:
         if term.loss == "policy":
             policy_weights[term.role] = term.weight
         yield from _term(key, term, guidance)
-    if "hint" in policy_weights and policy_weights.get("generated", 1.0) != policy_weights["hint"]:
+    if "hint" in policy_weights and policy_weights.get("generated") != policy_weights["hint"]:
         message = "the policy loss is one over a rollout's tokens: its weight on hints must be that on generated tokens."
         yield Fault(("guidance", "losses"), message)
 
@@ -160,6 +160,8 @@ def _hint(guidance: GuidanceConfig) -> Iterator[Fault]:
         yield Fault((*key, "levels"), f"must rise, got {hint.levels}.")
     if hint.law == "ascending" and not all(0 <= level <= 1 for level in hint.levels):
         yield Fault((*key, "levels"), f"are shares of the trace, from 0 to 1, got {hint.levels}.")
+    if hint.law == "ascending" and max(hint.levels) <= 0:
+        yield Fault((*key, "levels"), f"have none above 0, so no rollout would be hinted; give some, e.g. [0.0, 0.5], got {hint.levels}.")
     if hint.law == "ascending" and hint.levels[-1] == 1 and not hint.num_left:
         message = "1 is the whole trace, with nothing left to generate that could be right; give less, or guidance.hint.num_left."
         yield Fault((*key, "levels"), message)
@@ -178,6 +180,7 @@ def _hint(guidance: GuidanceConfig) -> Iterator[Fault]:
 
 def _rest(guidance: GuidanceConfig) -> Iterator[Fault]:
     rows, steps, grouping = guidance.traces.rows, guidance.steps, guidance.grouping
+    yield from _traces(guidance)
     for name, kind in _STEP_KEYS.items():
         if getattr(steps, name) != type(steps).model_fields[name].default and steps.kind != kind:
             yield Fault(("guidance", "steps", name), f"is for kind: {kind}, got {steps.kind}; leave it out.")
@@ -197,8 +200,33 @@ def _rest(guidance: GuidanceConfig) -> Iterator[Fault]:
         yield Fault(("guidance", "grouping", "kind"), message)
     if rows != "none" and rows != "stream" and guidance.gate.questions == "none" and steps.kind != "drawn":
         yield Fault(("guidance", "gate", "questions"), f"none lets no question have a trace, and guidance.traces.rows is {rows}.")
+    if guidance.hint.law != "none" and guidance.gate.questions == "at_most" and guidance.pass_rate.source == "group":
+        message = "group knows a question's rate after its rollouts, and a hint comes before them; use source: table."
+        yield Fault(("guidance", "pass_rate", "source"), message)
     if guidance.pass_rate.path is not None and guidance.pass_rate.source != "table":
         yield Fault(("guidance", "pass_rate", "path"), "is for source: table; add that, or leave it out.")
+
+
+def _traces(guidance: GuidanceConfig) -> Iterator[Fault]:
+    """Rows of traces that nothing is learnt from, or that come in a way that their steps do not know."""
+    rows, steps, compares = guidance.traces.rows, guidance.steps, guidance.grouping.kind == "with_trace"
+    key: Key = ("guidance", "traces", "rows")
+    on_traces = {term.loss for term in guidance.losses if term.role == "trace"}
+    if rows != "none" and not on_traces and not compares:
+        yield Fault(key, f"{rows} puts traces into a batch, and guidance.losses has none on them; add one with role: trace.")
+    if "shaped" in on_traces and rows != "beside":
+        yield Fault(key, f"the loss shaped is of a trace that is compared with its question's rollouts; use beside, got {rows}.")
+    if compares and steps.kind != "joint":
+        yield Fault(
+            ("guidance", "steps", "kind"), f"grouping.kind: with_trace learns a trace with its rollouts; use joint, got {steps.kind}."
+        )
+    if steps.buffer_size and rows == "stream":
+        yield Fault(("guidance", "steps", "buffer_size"), "keeps traces of guided questions, and a stream brings its own; leave it out.")
+    if steps.kind == "drawn" and rows not in ("none", "in_place"):
+        yield Fault(key, f"drawn steps are on the batch's own traces or its rollouts; use in_place, got {rows}.")
+    if rows == "in_place" and guidance.gate.questions == "all" and steps.kind != "drawn":
+        message = "all has a trace stand in for every question's rollouts, sampled for nothing; use at_most, or traces.rows: beside."
+        yield Fault(("guidance", "gate", "questions"), message)
 
 
 def _bounds(weight: Weight) -> tuple[float, float]:
