@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -35,6 +37,18 @@ def test_a_failing_step_ends_the_rest_and_shows_the_end_of_its_log(tmp_path: Pat
     assert "none.yaml" in str(caught.value)
     assert str(tmp_path / "bad.log") in str(caught.value)
     assert not (tmp_path / "after.log").exists()
+
+
+def test_a_signal_to_end_stops_what_is_running(tmp_path: Path) -> None:
+    def told(event: Event) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    recipe = str(Path(__file__).parents[2] / "recipes" / "demo" / "rl.yaml")
+    steps = [Step("rl", "rl", ("rl", recipe, "--run-dir", str(tmp_path / "run"), "--dry-run"))]
+    with pytest.raises(KeyboardInterrupt):
+        run_lanes(steps, num_lanes=1, log_dir=tmp_path, show=told, poll_seconds=0.02)
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert (tmp_path / "rl.log").read_text() == "", "it was stopped before it could say anything"
 
 
 def test_every_step_has_one_thread() -> None:

@@ -6,10 +6,12 @@ Each step is a process of its own with one thread and a log file. Nothing here k
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,7 +59,7 @@ def run_lanes(
     running: dict[str, tuple[Step, subprocess.Popen[bytes], float]] = {}
     done: set[str] = set()
     begin = said = time.monotonic()
-    try:
+    with _stopping(running):
         while waiting or running:
             for step in [step for step in waiting if done.issuperset(step.needs)][: num_lanes - len(running)]:
                 waiting.remove(step)
@@ -77,16 +79,29 @@ def run_lanes(
                 said = time.monotonic()
                 for step, _, _ in running.values():
                     show(Event("line", step, said - begin, text=_last_line(log_dir / f"{step.name}.log")))
-    finally:
-        for _, process, _ in running.values():
-            process.terminate()
-        for _, process, _ in running.values():
-            process.wait()
 
 
 def one_thread_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """`environment` with one thread per process: tiny models are many times slower with more on a busy machine."""
     return {**environment, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+
+
+@contextmanager
+def _stopping(running: Mapping[str, tuple[Step, subprocess.Popen[bytes], float]]) -> Iterator[None]:
+    """Stops what is still running at the end of the block, also when a signal to end comes."""
+
+    def end(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        for _, process, _ in running.values():
+            process.terminate()
+        for _, process, _ in running.values():
+            process.wait()
 
 
 def _start(step: Step, *, log_dir: Path) -> subprocess.Popen[bytes]:

@@ -30,7 +30,7 @@ LEVEL_NOTE = "Levels L1 (easy) to L5 (hard) are the base model's pass rates over
 TABLE_TITLE = """\
 accuracy, and gains over the base in points, with 95 % intervals (* excludes 0); under each level its number of questions
 null gain: what an unchanged base would seem to gain, had the answers that gave the levels measured it too"""
-WIDTH = 130
+WIDTH = 150
 
 
 def write_demo_report(
