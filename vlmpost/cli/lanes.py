@@ -90,7 +90,7 @@ def one_thread_environment(environment: Mapping[str, str]) -> dict[str, str]:
 def _stopping(running: Mapping[str, tuple[Step, subprocess.Popen[bytes], float]]) -> Iterator[None]:
     """Stops what is still running at the end of the block, also when a signal to end comes."""
 
-    def end(number: int, frame: object) -> None:
+    def end(_number: int, _frame: object) -> None:
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGTERM, end)
