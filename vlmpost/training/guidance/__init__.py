@@ -9,7 +9,7 @@
 | `grouping.py` | which rollouts an advantage compares |
 | `drawing.py`, `buffer.py` | how the losses are laid out over optimizer steps |
 | `stream.py` | traces that come whatever the batch asks |
-| `questions.py`, `lines.py`, `maker.py` | a guided batch, made of all these: its questions, its rows, and the making |
+| `questions.py`, `asking.py`, `lines.py`, `maker.py` | a guided batch: its questions, their rollouts, its rows, the making |
 
 All above the last line know no trainer and no model, and all but `grouping.py` no tensor. What is remembered from batch to batch has a
 state of JSON values for the checkpoint, and what is drawn is drawn from seeds alone, so that a resumed run goes on as if it had not been

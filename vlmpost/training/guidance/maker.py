@@ -10,9 +10,8 @@ order; a question lies whole on one.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 
 import torch
@@ -25,11 +24,10 @@ from vlmpost.rewards.correctness import verdict_of
 from vlmpost.training.credit.estimators import reward_matrix
 from vlmpost.training.dataset import ExampleDataset
 from vlmpost.training.experience_makers import Made, State, Tools, row_means
+from vlmpost.training.guidance.asking import Asker
 from vlmpost.training.guidance.buffer import TraceBuffer
 from vlmpost.training.guidance.drawing import StepDraw
-from vlmpost.training.guidance.gate import is_guided
 from vlmpost.training.guidance.grouping import guided_advantages
-from vlmpost.training.guidance.hints import are_over, hint_length, hint_seed, levels_length
 from vlmpost.training.guidance.lines import (
     GENERATED,
     Line,
@@ -43,11 +41,10 @@ from vlmpost.training.guidance.lines import (
 )
 from vlmpost.training.guidance.pass_rates import PassRates
 from vlmpost.training.guidance.questions import Asked, Question, rate_of
-from vlmpost.training.guidance.search import Level, Search
 from vlmpost.training.guidance.stream import TraceStream
 from vlmpost.training.guidance.traces import Trace, TraceStore
 from vlmpost.training.rollouts.batch import RolloutBatch, Sums
-from vlmpost.training.rollouts.collector import UNHINTED, Collected, Hint, Row
+from vlmpost.training.rollouts.collector import Collected, Row
 from vlmpost.training.update.experience import Experience
 
 COMPARED_TRACES = ("with_trace", "signed")
@@ -108,23 +105,22 @@ class GuidedMaker:
         self.stream = TraceStream(guides.traces, dataset, per_step=streamed.per_step, seed=seed) if streamed.rows == "stream" else None
         self.is_on_traces = False
         """Whether the batch of now is a drawn one on traces alone."""
-        self._num_steps = num_steps
+        self.asker = Asker(tools, guides.config, guides.traces, dataset=dataset, num_steps=num_steps, keeps_step=keeps_step)
         self._cycle_steps = cycle_steps
-        self._keeps_step = keeps_step
-        self._groups_per_process = num_prompts // num_processes
 
     def make(self, rows: list[Row], *, step: int) -> Made:
         """Returns the guided batch of the loader's rows."""
-        questions = self._questions(rows, step)
+        questions = self.asker.questions(rows, self.rates, step=step)
         self.is_on_traces = self.draw is not None and self.draw.is_on_traces(step)
-        groups: list[Asked] = []
-        sampled: list[Collected] = []
+        groups: Sequence[Asked] = ()
+        sampled: Sequence[Collected] = ()
         if self.is_on_traces:
             lines = self._lines_of_traces([question for question in questions if question.trace is not None], {})
         else:
-            groups, everything, sampled = self._sampled(questions, step)
+            answers = self.asker.ask(questions, step=step)
+            groups, sampled = answers.chosen, answers.sampled
             lines = self._lines(groups, step)
-            self._note_rates(everything)
+            self._note_rates(answers.asked)
         if self.stream is not None:
             lines += self._streamed(step)
         return self._made(lines or [self._idle(questions[0])], groups, tuple(sampled), step)
@@ -147,124 +143,7 @@ class GuidedMaker:
         parts = {"rates": self.rates, "draw": self.draw, "buffer": self.buffer}
         return {name: part for name, part in parts.items() if part is not None}
 
-    # --- questions and their rollouts ---
-
-    def _questions(self, rows: Sequence[Row], step: int) -> list[Question]:
-        each = rows[:: self.tools.config.algorithm.num_generations]
-        first = self.tools.processes.index * len(each)
-        return [
-            Question(
-                place=first + number,
-                row=row,
-                trace=self.traces.trace(row["example"].id, seed=self._seed(step, row["example"].id)),
-                rate_before=self.rates.rate(row["example"].id),
-            )
-            for number, row in enumerate(each)
-        ]
-
-    def _seed(self, step: int, example_id: str) -> int:
-        return hint_seed(self.tools.config.training.seed, step, example_id)
-
-    def _sampled(self, questions: Sequence[Question], step: int) -> tuple[list[Asked], list[Asked], list[Collected]]:
-        """Each question at the hint that is learnt from, with its rollouts; all that was asked; and every round that was sampled."""
-        if self.guidance.hint.law not in ("ascending", "binary"):
-            asked, sampled = self._round([self._asked(question, step) for question in questions], step, attempt=0)
-            return asked, asked, sampled
-        searches = {question.place: self._search(question) for question in questions}
-        found: dict[tuple[int, Level], Asked] = {}
-        sampled = []
-        for attempt in range(self._longest_search()):
-            tries = [(question, searches[question.place].level_to_try()) for question in questions]
-            open_tries = [(question, level) for question, level in tries if level is not None and self._may_try(question, level, step)]
-            if not self.tools.processes.anywhere(bool(open_tries)):
-                break
-            asked, collected = self._round([self._at_level(question, level) for question, level in open_tries], step, attempt=attempt)
-            sampled += collected
-            for group, (question, level) in zip(asked, open_tries, strict=True):
-                num_right, num_judged = group.counts
-                found[question.place, level] = group
-                searches[question.place] = searches[question.place].with_result(
-                    num_right=num_right, num_tried=num_judged, best_reward=group.best_reward
-                )
-        chosen = [found[question.place, self._level(question, searches[question.place], step)] for question in questions]
-        return chosen, list(found.values()), sampled
-
-    def _search(self, question: Question) -> Search:
-        num_tokens = 1 if question.trace is None else len(question.trace.token_ids)
-        return Search.start(self.guidance.hint, num_tokens=num_tokens)
-
-    def _longest_search(self) -> int:
-        hint = self.guidance.hint
-        return len(hint.levels) + 1 if hint.law == "ascending" else 2 + math.ceil(math.log2(1 + (hint.num_segments or 1)))
-
-    def _may_try(self, question: Question, level: Level, step: int) -> bool:
-        """Whether a level is open to a question: without a hint all are asked."""
-        return not level or (self._is_guided(question, question.rate_before, step) and not are_over(self.guidance.hint, step=step))
-
-    def _level(self, question: Question, search: Search, step: int) -> Level:
-        """The level that a question is learnt at: what its search chose, or no hint where it could not go on."""
-        left = search.level_to_try()
-        return search.chosen() if left is None or self._may_try(question, left, step) else 0
-
-    def _is_guided(self, question: Question, rate: Fraction | None, step: int) -> bool:
-        return question.trace is not None and is_guided(self.guidance.gate, rate, step=step)
-
-    def _asked(self, question: Question, step: int) -> Asked:
-        """A question with the hint that the law gives it, if the gate lets it."""
-        hint = self.guidance.hint
-        if hint.law == "none" or question.trace is None or not self._is_guided(question, question.rate_before, step):
-            return self._hinted(question, 0)
-        seed = self._seed(step, question.example.id)
-        length = hint_length(hint, len(question.trace.token_ids), step=step, num_steps=self._num_steps(), seed=seed)
-        return self._hinted(question, length)
-
-    def _at_level(self, question: Question, level: Level) -> Asked:
-        if question.trace is None or not level:
-            return self._hinted(question, 0)
-        return self._hinted(question, levels_length(self.guidance.hint, len(question.trace.token_ids), level))
-
-    def _hinted(self, question: Question, length: int) -> Asked:
-        """A question with so many tokens of its trace as a hint of some of its rollouts, or of all."""
-        hint, size = self.guidance.hint, self.tools.config.algorithm.num_generations
-        if question.trace is None or not length:
-            return Asked(question, (UNHINTED,) * size)
-        ids = question.trace.token_ids
-        share = length / len(ids)
-        if hint.placement == "prompt":
-            return Asked(question, (Hint(share=share),) * size, shown=self.tools.collector.decoded(ids[:length]))
-        num_hinted = hint.rollouts or size
-        plain = (UNHINTED,) * (size - num_hinted)
-        if length == len(ids):
-            return Asked(question, plain, holds_trace=True)
-        return Asked(question, plain + (Hint(ids[:length], share),) * num_hinted)
-
-    def _round(self, asked: list[Asked], step: int, *, attempt: int) -> tuple[list[Asked], list[Collected]]:
-        """The questions with their rollouts, and what was sampled."""
-        to_sample = [group for group in asked if group.hints]
-        if not to_sample:
-            if self._keeps_step and self.tools.processes.anywhere(False):
-                self._collect([self._spare], step, attempt=attempt)
-            return asked, []
-        if self._keeps_step:
-            self.tools.processes.anywhere(True)
-        collected = self._collect(to_sample, step, attempt=attempt)
-        parts = iter(collected.split([len(group.hints) for group in to_sample]))
-        return [replace(group, collected=next(parts)) if group.hints else group for group in asked], [collected]
-
-    @property
-    def _spare(self) -> Asked:
-        """A question for a process that has none to ask while others have; what comes of it is thrown away."""
-        return Asked(Question(0, self.dataset[0], None, None), (UNHINTED,))
-
-    def _collect(self, asked: Sequence[Asked], step: int, *, attempt: int) -> Collected:
-        instruction = self.tools.config.data.instruction
-        return self.tools.collector.collect(
-            [row for group in asked for row in [group.row(instruction=instruction)] * len(group.hints)],
-            samples=[sample for group in asked for sample in range(len(group.hints))],
-            step=step,
-            hints=[hint for group in asked for hint in group.hints],
-            attempt=attempt,
-        )
+    # --- rows ---
 
     def _note_rates(self, asked: Sequence[Asked]) -> None:
         """Adds the unhinted rollouts of all processes to what is known."""
@@ -273,12 +152,14 @@ class GuidedMaker:
             if num_judged:
                 self.rates.add(example_id, num_right=num_right, num_tried=num_judged)
 
-    # --- rows ---
-
     def _lines(self, groups: Sequence[Asked], step: int) -> list[Line]:
         """The rows of questions that were sampled."""
         rows = self.guidance.traces.rows
-        guided = [group for group in groups if rows in ("in_place", "beside") and self._is_guided(group.question, self._rate(group), step)]
+        guided = [
+            group
+            for group in groups
+            if rows in ("in_place", "beside") and self.asker.is_guided(group.question, self._rate(group), step=step)
+        ]
         replaced = {group.question.place for group in guided} if rows == "in_place" else set()
         lines: list[Line] = []
         prompts: dict[int, EncodedPrompt] = {}
@@ -312,7 +193,7 @@ class GuidedMaker:
     def _later(self, number: int, index: int, example_id: str) -> Question:
         """A question whose trace is learnt apart from its rollouts."""
         place = self._first_free_place + number
-        return Question(place, self.dataset[index], self.traces.trace(example_id, seed=self._seed(index, example_id)), None)
+        return Question(place, self.dataset[index], self.traces.trace(example_id, seed=self.asker.seed(index, example_id)), None)
 
     @property
     def _first_free_place(self) -> int:
