@@ -121,6 +121,16 @@ def test_what_cannot_be_done_is_one_clear_error(cli: Cli, combined: Path, argume
     assert "Traceback" not in done.stderr
 
 
+def test_a_reward_of_a_whole_group_is_refused_where_traces_are_scored_alone(cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "luffy.yaml"
+    path.write_text(f"{STAGE}\nrewards: [{{name: accuracy}}, {{name: length_group}}]\nguidance: {{preset: luffy}}\n")
+    refused = cli("rl", str(path), "--dry-run")
+    assert refused.returncode == 2
+    assert "rewards.1: compares a whole group, and guidance.grouping.kind: with_trace scores each trace by itself" in refused.stderr
+    path.write_text(path.read_text().replace("luffy", "interleaved"))
+    assert cli("rl", str(path), "--dry-run").returncode == 0
+
+
 def test_strategies_are_listed_with_what_is_unverified(cli: Cli) -> None:
     lines = cli("combine", "--strategies").stdout.splitlines()
     assert [line.partition("\t")[0] for line in lines] == list(STRATEGIES)

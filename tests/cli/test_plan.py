@@ -7,6 +7,10 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+from vlmpost.cli.plan import num_sequences
+from vlmpost.config.batch import plan_rl
+from vlmpost.config.schema import RlConfig
+
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -28,6 +32,26 @@ def test_a_plan_counts_steps_tokens_and_memory(cli: Cli, recipe: Path) -> None:
     assert phases["update"]["optimizer"] == told["num_trainable_parameters"] * 8
     assert phases["update"]["total"] == sum(size for part, size in phases["update"].items() if part != "total")
     assert phases["update"]["reference"] == 0
+
+
+def test_sequences_of_a_guided_run_are_its_rollouts_and_the_most_traces_there_can_be() -> None:
+    def planned(preset: str, **steps: int) -> int:
+        recipe = {
+            "data": {"train": [{"task": "counting", "num_examples": 100}]},
+            "rewards": [{"name": "accuracy"}],
+            "algorithm": {"num_generations": 8},
+            "training": {"prompts_per_step": 10, **steps},
+            "guidance": {"preset": preset, "traces": {"per_step": 7}} if preset == "chord_mu" else {"preset": preset},
+        }
+        config = RlConfig.model_validate(recipe)
+        batch = plan_rl(config.training, config.algorithm, world_size=1, guidance=config.guidance)
+        return num_sequences(config, batch, steps=6)
+
+    assert planned("progressive") == 6 * 80
+    assert planned("interleaved") == 3 * 80 + 3 * 10  # in turns: three steps on rollouts, three on at most every question's trace
+    assert planned("interleaved", num_mini_batches=2) == 4 * 40 + 2 * 10
+    assert planned("luffy") == 6 * (80 + 10)
+    assert planned("chord_mu") == 6 * (80 + 7)
 
 
 def test_a_reference_model_is_counted_and_adapters_shrink_the_optimizer(cli: Cli, recipe: Path) -> None:
