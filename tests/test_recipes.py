@@ -73,6 +73,16 @@ def test_every_recipe_plans(name: str, capsys: pytest.CaptureFixture[str]) -> No
     assert figures["num_steps"] > 0
 
 
+@pytest.mark.parametrize("name", [name for name in TRAINED if name.startswith("synergy/") and "/nano/" not in name])
+def test_training_of_the_synergy_study_fits_on_eight_gpus(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("plan", str(shipped()[name]), "--gpus", "8", "--gpu-memory", "80", "--json") == 0
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["num_parameters"] > 8e9 and figures["num_steps"] > 0
+    assert figures["sharded_memory_bytes"]
+    for phase, parts in figures["sharded_memory_bytes"].items():
+        assert fits(parts, gpu_bytes=80e9), phase
+
+
 @pytest.mark.parametrize("name", COMBINED)
 def test_every_combination_plans_its_stages_within_eight_gpus(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("combine", str(shipped()[name]), "--dry-run", "--gpus", "8", "--json") == 0

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from vlmpost.cli.options import print_json
+from vlmpost.cli.sharing import Sharing, memory_text, shape_of, sharded_memory
 from vlmpost.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -20,16 +20,6 @@ if TYPE_CHECKING:
     from vlmpost.models.memory import Shape
     from vlmpost.reports.plan_picture import Curve
     from vlmpost.strategies import Plan, Stage
-
-GB = 1e9
-
-
-@dataclass(frozen=True)
-class Sharing:
-    """GPUs that share the state of training."""
-
-    num_gpus: int
-    gpu_memory_gb: float
 
 
 def show_plan(
@@ -85,19 +75,6 @@ def _points(curve: Curve) -> list[list[float | None]]:
     return [[step, None if math.isnan(value) else value] for step, value in curve.points]
 
 
-def shape_of(path: str) -> Shape:
-    """The sizes of a model: of its folder, or as published where it is not on this machine.
-
-    Raises:
-        ModelError: It is neither here nor known.
-    """
-    from vlmpost.cli.plan import model_folder
-    from vlmpost.models.memory import read_shape
-    from vlmpost.models.published import SHAPES
-
-    return SHAPES[path] if path in SHAPES and not Path(path).is_dir() else read_shape(model_folder(path))
-
-
 def stage_figures(stage: Stage, config: CombineConfig, plan: Plan, shape: Shape, sharing: Sharing | None) -> dict[str, object]:
     """Every number of a stage by name; sizes in bytes, tokens and answers at most."""
     head: dict[str, object] = {"name": stage.name, "kind": stage.kind, "needs": list(stage.needs)}
@@ -113,7 +90,7 @@ def _training_figures(stage: Stage, config: CombineConfig, shape: Shape, sharing
     prepared = prepared_stage(stage, config, sharing)
     figures = plan_figures(prepared, shape)
     if sharing is not None:
-        figures["sharded_memory_bytes"] = _sharded(prepared, shape, sharing)
+        figures["sharded_memory_bytes"] = sharded_memory(prepared, shape, sharing)
     return {key: value for key, value in figures.items() if key != "kind"}
 
 
@@ -122,11 +99,9 @@ def prepared_stage(stage: Stage, config: CombineConfig, sharing: Sharing | None)
 
     The mixture of data_mix is not there yet: the questions stand for it, gone through once for each answer that may be kept.
     """
-    from vlmpost.cli.prepare import Prepared
-    from vlmpost.config.batch import plan_rl, plan_sft
+    from vlmpost.cli.prepare import Prepared, batch_of
     from vlmpost.config.load import Loaded
     from vlmpost.config.schema import RlConfig
-    from vlmpost.runs.directory import world_size
     from vlmpost.strategies.stages import with_value
 
     recipe = cast("SftConfig | RlConfig", with_value(stage.config, ("model", "path"), config.model.path))
@@ -137,30 +112,12 @@ def prepared_stage(stage: Stage, config: CombineConfig, sharing: Sharing | None)
         recipe = cast("SftConfig", with_value(with_value(recipe, ("data", "train"), sources), ("training", "num_train_epochs"), times))
     if sharing is not None and recipe.model.dtype == "auto":
         recipe = cast("SftConfig | RlConfig", with_value(recipe, ("model", "dtype"), "bfloat16"))
-    processes = world_size() if sharing is None else sharing.num_gpus
     try:
-        if isinstance(recipe, RlConfig):
-            batch = plan_rl(recipe.training, recipe.algorithm, world_size=processes, guidance=recipe.guidance)
-        else:
-            batch = plan_sft(recipe.training, world_size=processes)
+        batch = batch_of(recipe) if sharing is None else sharing.batch_of(recipe)
     except ConfigError as error:
         raise ConfigError(f"{stage.name}: {error}") from None
     loaded = Loaded("rl" if isinstance(recipe, RlConfig) else "sft", Path(stage.name), recipe, "", (), {}, {})
     return Prepared(loaded, batch)
-
-
-def _sharded(prepared: Prepared, shape: Shape, sharing: Sharing) -> dict[str, dict[str, int]]:
-    """Bytes of one GPU in each phase, by part."""
-    from vlmpost.cli.plan import look, num_trainable, phases, sampled_examples
-    from vlmpost.models.memory import BYTES
-    from vlmpost.models.sharded_memory import sharded
-
-    config = prepared.config
-    trainable = num_trainable(config, shape)
-    lengths = look(sampled_examples(config), shape, config)
-    alone = phases(prepared, shape, lengths=lengths, num_bytes=BYTES["bfloat16"], trainable=trainable)
-    shared = [sharded(phase, shape, num_trainable=trainable, num_gpus=sharing.num_gpus) for phase in alone]
-    return {phase.name: dict(phase.parts) for phase in shared}
 
 
 def _answers(stage: Stage, plan: Plan) -> tuple[int, int]:
@@ -256,24 +213,8 @@ def _memory_lines(rows: list[dict[str, object]], sharing: Sharing | None) -> lis
         result = [f"memory of each of {sharing.num_gpus} GPUs that share weights, gradients and optimizer (estimate; 20 % more must fit):"]
     for row in rows:
         for phase, parts in cast("Mapping[str, Mapping[str, int]]", row.get(key, {})).items():
-            result.append(f"  {row['name']!s:12} {phase:9} {_memory(parts, sharing)}")
+            result.append(f"  {row['name']!s:12} {phase:9} {memory_text(parts, sharing)}")
     return result
-
-
-def _memory(parts: Mapping[str, int], sharing: Sharing | None) -> str:
-    from vlmpost.models.sharded_memory import fits
-
-    sizes = {name: size for name, size in parts.items() if name != "total" and size}
-    named = ", ".join(f"{name} {_size(size)}" for name, size in sizes.items())
-    verdict = ""
-    if sharing is not None:
-        word = "fits" if fits(sizes, gpu_bytes=sharing.gpu_memory_gb * GB) else "does not fit"
-        verdict = f"  {word} in {sharing.gpu_memory_gb:g} GB"
-    return f"{_size(sum(sizes.values())):>9}{verdict}  {named}"
-
-
-def _size(count: int) -> str:
-    return f"{count / GB:.1f} GB" if count >= GB else f"{count / 1e6:.1f} MB"
 
 
 def _shows_blocks() -> bool:

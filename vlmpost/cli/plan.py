@@ -44,19 +44,30 @@ def plan(
     kind: Annotated[
         Literal["sft", "rl"] | None, typer.Option(help="The command; default: seen from the recipe.", show_default=False)
     ] = None,
+    gpus: Annotated[int | None, typer.Option(help="GPUs that share the training.", min=1, show_default=False)] = None,
+    gpu_memory: Annotated[float, typer.Option(help="Memory of one GPU, in GB.", min=1)] = 80.0,
     as_json: JsonOption = False,
 ) -> None:
     """Steps, tokens, batch arithmetic, checkpoint size and memory of a recipe, without loading a model."""
-    from vlmpost.cli.prepare import kind_of, prepare
-    from vlmpost.models.memory import read_shape
+    from vlmpost.cli.prepare import Prepared, kind_of, prepare
+    from vlmpost.cli.sharing import Sharing, memory_text, shape_of, sharded_memory
 
     prepared = prepare(kind or kind_of(recipe), recipe, overrides)
-    figures = plan_figures(prepared, read_shape(model_folder(prepared.config.model.path)))
+    shape = shape_of(prepared.config.model.path)
+    sharing = None if gpus is None else Sharing(gpus, gpu_memory)
+    if sharing is not None:
+        prepared = Prepared(prepared.loaded, sharing.batch_of(prepared.config))
+    figures = plan_figures(prepared, shape)
+    shared = {} if sharing is None else sharded_memory(prepared, shape, sharing)
     if as_json:
-        print_json(figures)
+        print_json(figures | ({"sharded_memory_bytes": shared} if shared else {}))
         return
     for line in _lines(prepared, figures):
         print(line)
+    if shared:
+        print(f"memory of each of {gpus} GPUs that share weights, gradients and optimizer, in bfloat16 (estimate; 20 % more must fit):")
+    for name, parts in shared.items():
+        print(f"  {name:10} {memory_text(parts, sharing)}")
 
 
 def model_folder(path: str) -> Path:
