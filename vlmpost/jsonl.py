@@ -98,7 +98,7 @@ def append(path: Path | str, rows: Iterable[Mapping[str, object]]) -> None:
         with open(path, "a", encoding="utf-8") as file:
             file.write(text)
     except OSError as error:
-        raise RunError(f"{path}: cannot be written ({error.strerror}). Free space or choose another folder.") from None
+        raise RunError(f"{path}: cannot be written ({error.strerror}). Free space or choose another folder (--run-dir, --out).") from None
 
 
 def replace_text(path: Path | str, text: str) -> None:
@@ -120,7 +120,7 @@ def replace_text(path: Path | str, text: str) -> None:
     except OSError as error:
         if temporary is not None and os.path.exists(temporary):
             os.unlink(temporary)
-        raise RunError(f"{target}: cannot be written ({error.strerror}). Free space or choose another folder.") from None
+        raise RunError(f"{target}: cannot be written ({error.strerror}). Free space or choose another folder (--run-dir, --out).") from None
 
 
 def replace_json(path: Path | str, value: Mapping[str, object]) -> None:

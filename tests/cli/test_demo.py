@@ -11,6 +11,7 @@ from vlmpost.cli.demo_plan import METHODS, Method, Size, plan
 from vlmpost.cli.lanes import Step
 from vlmpost.cli.prepare import prepare
 from vlmpost.cli.recipes import recipes_dir
+from vlmpost.config.schema import RlConfig
 from vlmpost.errors import RunError
 
 SMALL = Size(num_examples=100, num_samples=4, max_steps=None)
@@ -90,14 +91,20 @@ def test_levels_and_accuracy_come_from_different_answers() -> None:
 
 
 def test_every_combination_has_as_many_rollouts_as_rl_alone() -> None:
+    from vlmpost.config.batch import plan_rl
     from vlmpost.config.load import load
+
+    def num_batches(config: RlConfig) -> int:
+        batch = plan_rl(config.training, config.algorithm, world_size=1, guidance=config.guidance)
+        assert config.training.max_steps is not None
+        return config.training.max_steps // batch.cycle_steps
 
     recipes = recipes_dir() / "demo"
     alone = prepare("rl", recipes / "rl.yaml", ()).config
     for name in ("two_stage", "interleaved", "progressive", "data_mix", "merge"):
         together = load("combine", recipes / f"{name}.yaml").config.rl
         assert together is not None, name
-        assert together.training.max_steps == alone.training.max_steps, name
+        assert num_batches(together) == num_batches(alone) == 80, name
         assert together.training.prompts_per_step == alone.training.prompts_per_step, name
         assert together.algorithm.num_generations == alone.algorithm.num_generations, name
         assert together.generation == alone.generation, name

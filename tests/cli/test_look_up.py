@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from vlmpost.cli.evaluation import model_path, source_of
 from vlmpost.cli.recipes import question_of, shipped
@@ -42,7 +43,13 @@ def test_every_shipped_recipe_is_valid_and_opens_with_its_question() -> None:
     assert len(recipes) >= 2
     for name, path in recipes.items():
         text = path.read_text()
-        load("rl" if "\nrewards:" in text else "sft", path)
+        sections = yaml.safe_load(text)
+        if "strategy" in sections:
+            load("combine", path)
+        elif isinstance(sections["data"], list):
+            load("curate", path)
+        else:
+            load("rl" if "rewards" in sections else "sft", path)
         assert question_of(path).endswith("?"), name
         for word in ("hardware:", "time:", "expected:", "measured:"):
             assert f"# {word}" in text, (name, word)

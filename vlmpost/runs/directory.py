@@ -348,4 +348,4 @@ def disk(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise RunError(f"{path}: cannot be written ({error.strerror}). Free space or choose another folder.") from None
+        raise RunError(f"{path}: cannot be written ({error.strerror}). Free space or choose another folder (--run-dir, --out).") from None
