@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vlmpost.cli.options import JsonOption
+
+if TYPE_CHECKING:
+    from vlmpost.models.merge import MergePlan
 
 GRID = "Grid (--sweep)"
 QUESTIONS = "Questions that each merge of the grid is asked"
@@ -110,9 +113,9 @@ def merge(
         "--density": density,
         "--epsilon": epsilon,
         "--lam": lam,
+        "--normalize": normalize,
         "--seed": seed,
     }
-    of_one["--normalize"] = normalize
     of_grid: dict[str, object] = {
         "--methods": methods,
         "--ratios": ratios,
@@ -120,9 +123,12 @@ def merge(
         "--keep": keep,
         "--data": data,
         "--split": split,
+        "--num-examples": num_examples,
+        "--num-samples": num_samples,
+        "--temperature": temperature,
+        "--max-completion-length": max_completion_length,
+        "--instruction": instruction,
     }
-    of_grid |= {"--num-examples": num_examples, "--num-samples": num_samples, "--temperature": temperature}
-    of_grid |= {"--max-completion-length": max_completion_length, "--instruction": instruction}
     _check_kind(of_one if sweep else of_grid, is_sweep=sweep)
     if sweep:
         from vlmpost.cli.merge_sweep import Asked, Grid, run_sweep
@@ -133,10 +139,7 @@ def merge(
         )
         run_sweep(grid, asked, out, as_json=as_json)
         return
-    from vlmpost.cli.options import print_json
-    from vlmpost.cli.rows_progress import rows_progress
     from vlmpost.models.merge import MergePlan, checked_formula
-    from vlmpost.models.merge import merge as merge_models
 
     given = None if weights is None else numbers(weights, option="--weights")
     formula = checked_formula(
@@ -149,7 +152,15 @@ def merge(
         seed=seed,
         normalize=normalize,
     )
-    plan = MergePlan(models=tuple(models), formula=formula, base=base, vision=vision, dtype=dtype)
+    _merge_one(MergePlan(models=tuple(models), formula=formula, base=base, vision=vision, dtype=dtype), out, as_json=as_json)
+
+
+def _merge_one(plan: MergePlan, out: Path, *, as_json: bool) -> None:
+    """Merges, and says what was done."""
+    from vlmpost.cli.options import print_json
+    from vlmpost.cli.rows_progress import rows_progress
+    from vlmpost.models.merge import merge as merge_models
+
     with rows_progress() as progress:
         result = merge_models(plan, out, progress=progress)
     if as_json:
@@ -157,8 +168,9 @@ def merge(
         return
     for note in result.notes:
         print(note)
-    shares = ", ".join(f"{weight:g} {model}" for weight, model in zip(formula.weights, models, strict=True))
-    print(f"merged {len(models)} models by {formula.method.name} ({shares}) into {result.folder}")
+    formula = plan.formula
+    shares = ", ".join(f"{weight:g} {model}" for weight, model in zip(formula.weights, plan.models, strict=True))
+    print(f"merged {len(plan.models)} models by {formula.method.name} ({shares}) into {result.folder}")
 
 
 def numbers(text: str, *, option: str) -> list[float]:
